@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the benchmark programs and their Go peers alternately and prints one table row per figure.
+
+A figure's samples are all the lines of all runs of a program. `met?` compares the median with the reach: `yes`,
+`no`, or `min` when only the best sample reaches it. A reach such as "1.3x" is a multiple of the row's own
+median with one worker. The Go columns are `-` without a Go toolchain on PATH. Exit status 1 if a program failed.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TIMEOUT_SECONDS = 300
+
+# question: {metric: {procs: reach}}; None is a figure that is only reported. A reach that was set without a number of
+# workers stands for both.
+ROWS = {
+    'spawn': {'spawn': {1: 30, 2: 30}},
+    'spawn_await': {'spawn_await': {1: 60, 2: 60}},
+    'yield': {'routines_2': {1: 8, 2: 8}, 'routines_1000': {1: 8, 2: 8}},
+    'pingpong': {'round_trip': {1: 45, 2: '1.3x'}},
+    'prodcons': {'unbuffered': {1: 25, 2: 32}, 'buffered_128': {1: 15, 2: 18}},
+    'chan_self': {'send_recv': {1: 15, 2: 15}},
+    'mpmc': {'item': {2: 22}},
+    'select4': {'unbuffered': {1: 65, 2: 65}, 'buffered_128': {1: 40, 2: 40}},
+    'select_default': {'channels_1': {1: 3, 2: 3}, 'channels_4': {1: 10, 2: 10}},
+    'mutex': {'uncontended': {1: 9, 2: 9}, 'contended_8': {1: None, 2: 25}},
+    'sieve': {'sieve': {1: 65, 2: 50}},
+    'skynet': {'skynet': {1: None, 2: 110}, 'peak_memory': {1: None, 2: 120}},
+    'spread': {'serial': {2: None}, 'spread': {2: 5.2}},
+    'sleepers': {'cpu': {1: 0.07, 2: 0.07}, 'wall': {1: None, 2: None}},
+    'sleep_late': {'late': {1: 45, 2: 45}, 'late_busy': {1: None, 2: None}},
+    'parked': {'create': {1: 1.9, 2: 1.9}, 'memory': {1: 4.7, 2: 4.7}, 'wake': {1: 0.15, 2: 0.15},
+               'create_again': {1: None, 2: None}},
+    'ring': {'hop': {1: 35, 2: 45}},
+    'fanin': {'message': {1: 0.25, 2: 0.3}},
+    'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
+    'idle': {'wakeups': {1: 0, 2: 0}},
+    'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
+}
+# Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
+DEFAULT_ROUNDS = 5
+ROUNDS = {'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
+
+
+def output_of(command, **options):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''
+
+
+def first_match(path, pattern):
+    try:
+        found = re.search(pattern, pathlib.Path(path).read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else 'unknown'
+
+
+def describe_build(build):
+    compiler = first_match(build / 'meson-logs' / 'meson-log.txt', r'^C compiler for the host machine: .*?\((.*)\)')
+    try:
+        options = json.loads((build / 'meson-info' / 'intro-buildoptions.json').read_text())
+    except (OSError, ValueError):
+        options = []
+    shown = ['buildtype', 'b_lto', 'b_sanitize', 'debug_level', 'perturb']  # each of them changes the figures
+    return ', '.join([compiler, *(f"{o['name']}={o['value']}" for o in options if o['name'] in shown)])
+
+
+def describe(build):
+    memory_kb = first_match('/proc/meminfo', r'^MemTotal:\s*(\d+)')
+    return {
+        'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
+        'machine': f"{first_match('/proc/cpuinfo', r'^model name[^:]*:(.*)')}, {len(os.sched_getaffinity(0))} CPUs, "
+                   f"{memory_kb} kB memory, {platform.machine()}",
+        'kernel': f'{platform.system()} {platform.release()}',
+        'compiler': describe_build(build),
+        'go': output_of(['go', 'version']) or '-',
+    }
+
+
+def build_weft(build, questions):
+    if (build / 'build.ninja').exists() and shutil.which('ninja'):
+        targets = [f'bench/{q}' for q in questions]
+        if subprocess.run(['ninja', '-C', str(build), *targets], stdout=sys.stderr).returncode != 0:
+            sys.exit(f'run.py: {build} does not build; was it configured with -Dbench=true?')
+    return build / 'bench'
+
+
+def build_go(build):
+    """Everything the Go toolchain writes stays below the build directory, and nothing is downloaded."""
+    if not shutil.which('go'):
+        return None
+    cache = build / 'bench' / 'go'
+    binaries = cache / 'bin'
+    binaries.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ, GO111MODULE='on', GOPROXY='off', GOSUMDB='off', GOTOOLCHAIN='local',
+                       GOWORK='off', GOFLAGS='-mod=mod -buildvcs=false', GOCACHE=str(cache / 'cache'),
+                       GOPATH=str(cache / 'path'))
+    if subprocess.run(['go', 'build', '-o', f'{binaries}{os.sep}', './...'], cwd=HERE / 'peers' / 'go',
+                      env=environment, stdout=sys.stderr).returncode != 0:
+        sys.exit('run.py: the Go peers do not build')
+    return binaries
+
+
+def run_once(program, procs, rounds, samples):
+    """Adds the values of one run to `samples` (metric -> list) and gives metric -> unit; None if it failed."""
+    environment = dict(os.environ, WEFT_PROCS=str(procs), GOMAXPROCS=str(procs))
+    try:
+        done = subprocess.run([str(program), '--rounds', str(rounds)], env=environment, capture_output=True,
+                              text=True, timeout=TIMEOUT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        print(f'run.py: {problem}', file=sys.stderr)
+        return None
+    if done.returncode != 0:
+        print(f'run.py: {program} with {procs} workers: status {done.returncode}\n{done.stderr[-2000:]}',
+              file=sys.stderr)
+        return None
+    units = {}
+    for line in done.stdout.splitlines():
+        metric, value, unit = line.split()
+        samples.setdefault(metric, []).append(float(value))
+        units[metric] = unit
+    return units
+
+
+def run_alternately(programs, question, procs, runs, rounds):
+    """Gives samples (side -> metric -> list), units (metric -> unit) and the sides of which a run failed."""
+    samples, units, broken = {'weft': {}, 'go': {}}, {}, set()
+    for _ in range(runs):
+        for side, folder in programs.items():
+            if folder is None or side in broken:
+                continue
+            result = run_once(folder / question, procs, rounds, samples[side])
+            if result is None:
+                broken.add(side)
+                samples[side].clear()
+            else:
+                units.update(result)
+    return samples, units, broken
+
+
+def summary(samples):
+    return {'min': min(samples), 'median': statistics.median(samples), 'samples': samples} if samples else None
+
+
+def judge(weft, reach):
+    if weft is None or reach is None:
+        return '-'
+    if weft['median'] <= reach:
+        return 'yes'
+    return 'min' if weft['min'] <= reach else 'no'
+
+
+def number(value):
+    return '-' if value is None else f'{value:.4g}'
+
+
+def pair(figures):
+    return f"{number(figures['min'])} / {number(figures['median'])}" if figures else '-'
+
+
+def print_line(cells):
+    print('{:<28} {:>5}  {:<4} {:>17}  {:>17}  {:>7}  {:>6}  {:<4}'.format(*cells).rstrip(), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--build', default='build', type=pathlib.Path, help='Meson build directory (default: build)')
+    parser.add_argument('--only', default='', metavar='PATTERN',
+                        help='regular expression over question.metric@procs, such as "^ring|@2$"')
+    parser.add_argument('--rounds', type=int, help='rounds in each run (default: 5, fewer where rounds are long)')
+    parser.add_argument('--runs', type=int, default=3, help='runs of each program (default: 3)')
+    parser.add_argument('--json', type=pathlib.Path, metavar='FILE', help='write all figures there too')
+    arguments = parser.parse_args()
+    if arguments.runs < 1 or (arguments.rounds is not None and arguments.rounds < 1):
+        parser.error('--runs and --rounds must be at least 1')
+    build = arguments.build.resolve()
+
+    def wanted(question, metric, procs):
+        return re.search(arguments.only, f'{question}.{metric}@{procs}')
+
+    questions = [q for q, metrics in ROWS.items() if any(wanted(q, m, p) for m, by in metrics.items() for p in by)]
+    if not questions:
+        parser.error(f'no row matches {arguments.only!r}')
+    programs = {'weft': build_weft(build, questions), 'go': build_go(build)}
+    header = describe(build)
+    for name, text in header.items():
+        print(f'{name + ":":<10}{text}')
+    print()
+    print_line(['question', 'procs', 'unit', 'weft min/median', 'go min/median', 'ratio', 'reach', 'met?'])
+
+    rows, failed = [], False
+    one_worker = {}  # (question, metric) -> weft median, for a reach in multiples
+    for question in questions:
+        metrics = ROWS[question]
+        for procs in sorted({p for by in metrics.values() for p in by}):
+            # A reach in multiples needs the figure of one worker too.
+            needed = [m for m, by in metrics.items() if procs in by and
+                      (wanted(question, m, procs) or
+                       (procs == 1 and any(isinstance(by[p], str) and wanted(question, m, p) for p in by)))]
+            if not needed:
+                continue
+            rounds = arguments.rounds or ROUNDS.get(question, DEFAULT_ROUNDS)
+            samples, units, broken = run_alternately(programs, question, procs, arguments.runs, rounds)
+            failed = failed or bool(broken)
+            for metric in needed:
+                weft, go = summary(samples['weft'].get(metric)), summary(samples['go'].get(metric))
+                unit, reach = units.get(metric, '?'), metrics[metric][procs]
+                if procs == 1 and weft:
+                    one_worker[question, metric] = weft['median']
+                if isinstance(reach, str):
+                    base = one_worker.get((question, metric))
+                    reach = base * float(reach.rstrip('x')) if base else None
+                ratio = weft['median'] / go['median'] if weft and go and go['median'] else None
+                met = judge(weft, reach)
+                rows.append({'question': question, 'metric': metric, 'unit': unit, 'procs': procs, 'weft': weft,
+                             'go': go, 'ratio': ratio, 'reach': reach, 'met': met})
+                print_line([f'{question}.{metric}', procs, unit, 'failed' if 'weft' in broken else pair(weft),
+                            'failed' if 'go' in broken else pair(go), number(ratio), number(reach), met])
+    if arguments.json:
+        arguments.json.write_text(json.dumps({'header': header, 'rows': rows}, indent=1) + '\n')
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* weft/weft.h - everything. */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/chan.h>
+#include <weft/debug.h>
+#include <weft/future.h>
+#include <weft/panic.h>
+#include <weft/routine.h>
+#include <weft/runtime.h>
+#include <weft/select.h>
+#include <weft/sync.h>
+#include <weft/time.h>
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* capture.S - the stubs behind weft_go, weft_try and weft_await, System V x86-64.
+ *
+ * The caller believes it calls a function of fn's own type; r10 (the static chain) points to its struct weft__go. A
+ * stub therefore finds every argument where the ABI puts it.
+ */
+#include "arch/x86_64/offsets.h"
+
+    .text
+
+#define PROC(name) .globl name; .hidden name; .type name, @function; .p2align 5; name: .cfi_startproc; endbr64
+#define END(name) .cfi_endproc; .size name, . - name
+
+/* Stores the argument registers at at(%rsp); the stack words begin at 16(%rbp). */
+#define STORE_ARGUMENTS(at) \
+    movq %rdi, at+0(%rsp); \
+    movq %rsi, at+8(%rsp); \
+    movq %rdx, at+16(%rsp); \
+    movq %rcx, at+24(%rsp); \
+    movq %r8, at+32(%rsp); \
+    movq %r9, at+40(%rsp); \
+    movq %rax, at+WF_CAPTURED_RAX(%rsp); \
+    leaq 16(%rbp), %rax; \
+    movq %rax, at+WF_CAPTURED_WORDS(%rsp); \
+    movaps %xmm0, at+WF_CAPTURED_VECTORS+0(%rsp); \
+    movaps %xmm1, at+WF_CAPTURED_VECTORS+16(%rsp); \
+    movaps %xmm2, at+WF_CAPTURED_VECTORS+32(%rsp); \
+    movaps %xmm3, at+WF_CAPTURED_VECTORS+48(%rsp); \
+    movaps %xmm4, at+WF_CAPTURED_VECTORS+64(%rsp); \
+    movaps %xmm5, at+WF_CAPTURED_VECTORS+80(%rsp); \
+    movaps %xmm6, at+WF_CAPTURED_VECTORS+96(%rsp); \
+    movaps %xmm7, at+WF_CAPTURED_VECTORS+112(%rsp)
+
+/* Hands the captured call to wf_capture_call(struct wf_captured *, struct weft__go *). */
+PROC(wf_capture_stub)
+    pushq %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbp, -16
+    movq %rsp, %rbp
+    .cfi_def_cfa_register %rbp
+    subq $WF_CAPTURED_SIZE, %rsp
+    STORE_ARGUMENTS(0)
+    movq %rsp, %rdi
+    movq %r10, %rsi
+    call wf_capture_call
+    leave
+    .cfi_def_cfa %rsp, 8
+    ret
+END(wf_capture_stub)
+
+/* Calls go->fn with the same arguments under a struct wf_try; go->result becomes 0 or WEFT_EPANIC.
+ * Frame below rbp: rbx r12 r13 r14 r15 pad(8), struct wf_try, struct wf_captured. */
+#define SAVED 48
+PROC(wf_try_stub)
+    pushq %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbp, -16
+    movq %rsp, %rbp
+    .cfi_def_cfa_register %rbp
+    pushq %rbx
+    .cfi_offset %rbx, -24
+    pushq %r12
+    .cfi_offset %r12, -32
+    pushq %r13
+    .cfi_offset %r13, -40
+    pushq %r14
+    .cfi_offset %r14, -48
+    pushq %r15
+    .cfi_offset %r15, -56
+    subq $(8 + WF_TRY_SIZE + WF_CAPTURED_SIZE), %rsp
+    STORE_ARGUMENTS(0)
+    movq %r10, %rbx
+    leaq WF_CAPTURED_SIZE(%rsp), %r12
+    movq %rbp, WF_TRY_FRAME(%r12)
+    movq %r10, WF_TRY_GO(%r12)
+    movq %r12, %rdi
+    call wf_try_enter
+    movq %rsp, %r14
+    movl WF_GO_WORDS(%rbx), %r13d
+    testl %r13d, %r13d
+    jz .Ltry_registers
+    leaq 1(%r13), %rcx
+    andq $-2, %rcx
+    shlq $3, %rcx
+    subq %rcx, %rsp
+.Ltry_word:
+    movq 8(%rbp,%r13,8), %rax           /* word n-1 of those that begin at 16(%rbp) */
+    movq %rax, -8(%rsp,%r13,8)
+    decq %r13
+    jnz .Ltry_word
+.Ltry_registers:
+    movaps WF_CAPTURED_VECTORS+0(%r14), %xmm0
+    movaps WF_CAPTURED_VECTORS+16(%r14), %xmm1
+    movaps WF_CAPTURED_VECTORS+32(%r14), %xmm2
+    movaps WF_CAPTURED_VECTORS+48(%r14), %xmm3
+    movaps WF_CAPTURED_VECTORS+64(%r14), %xmm4
+    movaps WF_CAPTURED_VECTORS+80(%r14), %xmm5
+    movaps WF_CAPTURED_VECTORS+96(%r14), %xmm6
+    movaps WF_CAPTURED_VECTORS+112(%r14), %xmm7
+    movq 0(%r14), %rdi
+    movq 8(%r14), %rsi
+    movq 16(%r14), %rdx
+    movq 24(%r14), %rcx
+    movq 32(%r14), %r8
+    movq 40(%r14), %r9
+    movq WF_CAPTURED_RAX(%r14), %rax
+    call *WF_GO_FN(%rbx)
+    movq %r12, %rdi
+    call wf_try_leave
+    movl $0, WF_GO_RESULT(%rbx)
+.Ltry_done:
+    leaq -40(%rbp), %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    .cfi_def_cfa %rsp, 8
+    ret
+END(wf_try_stub)
+
+/* void wf_try_resume(struct wf_try *record rdi): back in the stub's frame. */
+PROC(wf_try_resume)
+    .cfi_undefined %rip
+    movq WF_TRY_FRAME(%rdi), %rbp
+    movq WF_TRY_GO(%rdi), %rax
+    movl $WF_EPANIC_VALUE, WF_GO_RESULT(%rax)
+    jmp .Ltry_done
+END(wf_try_resume)
+
+/* f(struct weft__future *): the stub's C part fills a struct wf_result and says whether the value is in st(0). */
+#define RESULT_STUB(name, get) \
+PROC(name); \
+    subq $(WF_RESULT_SIZE + 8), %rsp; \
+    .cfi_def_cfa_offset WF_RESULT_SIZE + 16; \
+    movq %rsp, %rsi; \
+    call get; \
+    testl %eax, %eax; \
+    jz 1f; \
+    fldt WF_RESULT_X87(%rsp); \
+1:  movq 0(%rsp), %rax; \
+    movq 8(%rsp), %rdx; \
+    movups WF_RESULT_VECTORS(%rsp), %xmm0; \
+    movups WF_RESULT_VECTORS+16(%rsp), %xmm1; \
+    addq $(WF_RESULT_SIZE + 8), %rsp; \
+    .cfi_def_cfa_offset 8; \
+    ret; \
+END(name)
+
+RESULT_STUB(wf_await_stub, wf_future_await)
+RESULT_STUB(wf_value_stub, wf_future_result)
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* offsets.h - what the assembly knows of C structures; sched/offsets.c asserts each of them. */
+#ifndef WEFT_ARCH_X86_64_OFFSETS_H
+#define WEFT_ARCH_X86_64_OFFSETS_H
+
+#define WF_ROUTINE_SP 0
+#define WF_ROUTINE_RET 8
+#define WF_ROUTINE_ERRNO 12
+#define WF_ROUTINE_FLAGS 24
+#define WF_ROUTINE_INTEGERS 80
+#define WF_ROUTINE_VECTORS 192
+#define WF_ROUTINE_TRY_TOP 128
+#define WF_FLAG_RESULT_X87 64
+#define WF_FLAG_NO_ARGS 128
+
+#define WF_THREAD_IN_RT 0
+#define WF_THREAD_ERRNO 8
+
+#define WF_CAPTURED_SIZE 192
+#define WF_CAPTURED_RAX 48
+#define WF_CAPTURED_WORDS 56
+#define WF_CAPTURED_VECTORS 64
+
+#define WF_RESULT_SIZE 64
+#define WF_RESULT_VECTORS 16
+#define WF_RESULT_X87 48
+
+#define WF_GO_FN 0
+#define WF_GO_WORDS 32
+#define WF_GO_RESULT 40
+
+/* struct wf_try, at the bottom of the try stub's frame. */
+#define WF_TRY_SIZE 32
+#define WF_TRY_FRAME 8
+#define WF_TRY_GO 16
+#define WF_EPANIC_VALUE (-0x7e01)
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* init.c - start and stop of the runtime: the only file that knows every room.
+ *
+ * The runtime starts by itself on first use, from the environment. `state.lock` serialises start and stop; it is a
+ * pthread mutex because both create or join threads.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <weft/runtime.h>
+
+#include "base/assert.h"
+#include "base/membarrier.h"
+#include "chan/chan.h"
+#include "chan/select.h"
+#include "debug/deadlock.h"
+#include "rt/config.h"
+#include "sched/hooks.h"
+#include "sched/idle.h"
+#include "sched/park.h"
+#include "sched/pilot.h"
+#include "sched/sched.h"
+#include "sched/threads.h"
+#include "scope/future.h"
+#include "scope/panic.h"
+#include "stack/arena.h"
+#include "stack/overflow.h"
+#include "sync/lockdebug.h"
+#include "sync/lot.h"
+
+static struct {
+    pthread_mutex_t lock;
+    _Atomic uint32_t running;
+    _Atomic uint32_t forked;   /* 1 in a child of fork(): it has one thread and none of the others */
+    bool prepared;             /* lock */
+    size_t workers_bytes;
+    struct wf_config config;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+_Atomic int32_t wf_born_pending;
+_Atomic uint64_t wf_foreign_started;
+
+static int ensure_started(void);
+
+struct wf_hooks wf_hooks = {
+    .ensure_started = ensure_started,
+    .future_create = wf_future_create,
+    .future_discard = wf_future_free,
+    .future_settle = wf_future_settle,
+    .all_waiting = wf_deadlock_found,
+};
+
+struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
+    [WF_WAIT_NONE] = {"runnable", NULL},
+    [WF_WAIT_CHAN_SEND] = {"sends to a channel", wf_chan_send_abort},
+    [WF_WAIT_CHAN_RECV] = {"receives from a channel", wf_chan_recv_abort},
+    [WF_WAIT_CHAN_NIL] = {"waits on a nil channel", wf_chan_nil_abort},
+    [WF_WAIT_SELECT] = {"selects", wf_select_abort},
+    [WF_WAIT_SLEEP] = {"sleeps", wf_sleep_abort},
+    [WF_WAIT_FUTURE] = {"awaits a future", NULL},
+    [WF_WAIT_MUTEX] = {"locks a mutex", NULL},
+    [WF_WAIT_RWMUTEX_READ] = {"read-locks a rwmutex", NULL},
+    [WF_WAIT_RWMUTEX_WRITE] = {"write-locks a rwmutex", NULL},
+    [WF_WAIT_COND] = {"waits on a cond", wf_lot_abort_cond},
+    [WF_WAIT_WAITGROUP] = {"waits for a wait group", wf_lot_abort_waitgroup},
+    [WF_WAIT_ONCE] = {"waits for a once", NULL},
+    [WF_WAIT_SEM] = {"acquires a semaphore", wf_lot_abort_sem},
+    [WF_WAIT_BARRIER] = {"waits at a barrier", wf_lot_abort_barrier},
+    [WF_WAIT_LATCH] = {"waits for a latch", wf_lot_abort_latch},
+};
+
+/* ---- fork ---- */
+
+/* A child has none of the threads that drive the workers: it may only exec or _exit. Its first use of weft says so. */
+static void after_fork_in_child(void)
+{
+    if (wf_load_relaxed(&state.running) == 0)
+        return;
+    wf_store_relaxed(&state.forked, 1);
+    wf_thread_tls = NULL;
+}
+
+/* ---- start ---- */
+
+static uint32_t cache_size(uint32_t n_slots, uint32_t procs)
+{
+    uint32_t fair = n_slots / (4 * procs);
+    return fair < 1 ? 1 : fair > WF_FREE_STACKS ? WF_FREE_STACKS : fair;
+}
+
+static int make_workers(unsigned n)
+{
+    state.workers_bytes = n * sizeof(struct wf_worker);
+    void *p = mmap(NULL, state.workers_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -ENOMEM;
+    wf_workers = p;
+    int64_t now = wf_now_ns();
+    for (uint32_t i = 0; i < n; i++) {
+        struct wf_worker *w = &wf_workers[i];
+        w->index = i;
+        w->budget = w->budget_full = WF_BUDGET_MAX;
+        w->looked_ns = now;
+        wf_rand_seed(&w->rand, (uint64_t)now + i);
+        wf_timers_init(&w->timers, now);
+    }
+    return 0;
+}
+
+static int bring_up(const struct wf_config *c)
+{
+    int error = wf_arena_init(c->stack_size, c->stack_memory, c->no_guard_install);
+    if (error != 0)
+        return error;
+    wf_stack_cache = cache_size(wf_arena.n_slots, c->procs);
+    uint32_t cached = wf_stack_cache * c->procs;
+    error = wf_arena.n_slots > cached ? wf_routines_init(wf_arena.n_slots - cached, cached) : -ENOMEM;
+    if (error != 0)
+        goto arena;
+    error = make_workers(c->procs);
+    if (error != 0)
+        goto routines;
+    error = wf_overflow_install(&wf_fault_hooks);
+    if (error != 0)
+        goto workers;
+    wf_idle_init(c->procs);
+    wf_n_workers = c->procs;
+    error = wf_pilot_start();
+    if (error != 0)
+        goto overflow;
+    if (wf_idle_wake_one())
+        return 0;
+    error = -EAGAIN;
+    wf_pilot_stop();
+overflow:
+    wf_n_workers = 0;
+    wf_overflow_uninstall();
+workers:
+    munmap(wf_workers, state.workers_bytes);
+routines:
+    wf_routines_fini();
+arena:
+    wf_arena_fini();
+    return error;
+}
+
+static int start_locked(const weft_config *user)
+{
+    int error = wf_config_load(&state.config, user);
+    if (error != 0)
+        return error;
+    if (!state.prepared) {
+        wf_membarrier_init(state.config.no_membarrier);
+        pthread_atfork(NULL, NULL, after_fork_in_child);
+        state.prepared = true;
+    }
+    if (state.config.locks)
+        wf_lockdebug_enable();
+    wf_deadlock_mode = state.config.deadlock;
+    wf_on_panic = user != NULL ? user->on_panic : NULL;
+    wf_on_panic_arg = user != NULL ? user->on_panic_arg : NULL;
+    error = bring_up(&state.config);
+    if (error == 0)
+        wf_store_release(&state.running, 1);
+    return error;
+}
+
+static int start(const weft_config *user, bool must_be_new)
+{
+    int saved = errno;
+    if (wf_load_relaxed(&state.forked) != 0)
+        wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+    pthread_mutex_lock(&state.lock);
+    int error = wf_load_relaxed(&state.running) == 0 ? start_locked(user) : must_be_new ? -EALREADY : 0;
+    pthread_mutex_unlock(&state.lock);
+    errno = saved;
+    return error;
+}
+
+static int ensure_started(void)
+{
+    if (wf_load_acquire(&state.running) != 0 && wf_load_relaxed(&state.forked) == 0)
+        return 0;
+    return start(NULL, false);
+}
+
+WF_PUBLIC int weft_start(const weft_config *config)
+{
+    return start(config, true);
+}
+
+WF_PUBLIC unsigned weft_procs(void)
+{
+    return ensure_started() == 0 ? wf_n_workers : 0;
+}
+
+/* ---- stop ---- */
+
+/* Started and not ended. Reads ends before starts, so that it is never too small for what existed before the call. */
+static uint64_t live_routines(void)
+{
+    uint64_t ended = 0, started = 0;
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        ended += wf_load_acquire(&wf_workers[i].n_ended);
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        started += wf_load_acquire(&wf_workers[i].n_started);
+    return started + wf_load_acquire(&wf_foreign_started) - ended;
+}
+
+static void end_all_waits(struct wf_thread *thread)
+{
+    uint32_t n = wf_routines_count();
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
+            wf_store_relaxed(&wf_routine_at(i)->pending, -ECANCELED);
+    wf_heavy_fence(); /* [P2] */
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
+            wf_wait_abort(thread, wf_routine_at(i), -ECANCELED);
+}
+
+static void tear_down(void)
+{
+    wf_pilot_stop();
+    wf_threads_stop();
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        wf_timers_clear(&wf_workers[i].timers);
+    wf_n_workers = 0;
+    wf_overflow_uninstall();
+    munmap(wf_workers, state.workers_bytes);
+    wf_routines_fini();
+    wf_arena_fini();
+    wf_store_relaxed(&wf_born_pending, 0);
+    wf_store_relaxed(&wf_foreign_started, 0);
+}
+
+WF_PUBLIC int weft_stop(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (thread != NULL && thread->worker != NULL)
+        return -EDEADLK;
+    pthread_mutex_lock(&state.lock);
+    if (wf_load_relaxed(&state.running) == 0) {
+        pthread_mutex_unlock(&state.lock);
+        return 0;
+    }
+    wf_store_seq_cst(&wf_born_pending, -ECANCELED);
+    wf_pilot_hold_deadlock(1);
+    thread = wf_enter();
+    while (live_routines() > 0) {
+        end_all_waits(thread);
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    }
+    wf_leave(thread);
+    wf_store_release(&state.running, 0);
+    tear_down();
+    wf_pilot_hold_deadlock(-1);
+    pthread_mutex_unlock(&state.lock);
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* hooks.h - what the scheduler asks of higher rooms; rt/init.c fills it once, before any routine exists. */
+#ifndef WEFT_SCHED_HOOKS_H
+#define WEFT_SCHED_HOOKS_H
+
+#include "arch/context.h"
+#include "sched/routine.h"
+
+struct wf_hooks {
+    /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
+    int (*ensure_started)(void);
+    /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. */
+    struct wf_future *(*future_create)(bool x87);
+    void (*future_discard)(struct wf_future *future);
+    /* The routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. */
+    void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);
+    /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
+    void (*all_waiting)(void);
+};
+extern struct wf_hooks wf_hooks;
+
+#endif

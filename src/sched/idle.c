@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/* idle.c - looking for work, the idle ladder, and waking.
+ *
+ * Problem. Waking a sleeping CPU costs the waker 6 us and takes 11-18 us until it runs, so it must be rare; yet no
+ * runnable routine may be left behind while a worker sleeps, and an idle process must not wake up at all.
+ *
+ * Ladder. A worker without work spins for SPIN_NS (one at a time), then naps (sleeps of 50 to 200 us, NAP_TOTAL_NS in
+ * all), then parks until it is woken or its earliest timer is due. Nobody wakes a spinner or, for local work, a napper:
+ * they come back by themselves, so a producer whose consumers come and go pays nothing. Work that no worker would look
+ * for soon (the injection queue) wakes a napper too.
+ *
+ * States of a worker, and who moves it:
+ *
+ *   UNUSED --wake_one--> SEARCHING <--search-- RUNNING          SEARCHING: counted in the high half of wf_idle_word
+ *                         |  ^ |  ^                             NAPPING:   counted there too
+ *      search finds: RUNNING | |  +-- own timeout, wf_worker_wake (CAS) -- NAPPING
+ *                            | +----------------- nap ------------------->
+ *                            +-- own timeout, wf_worker_wake (CAS) -- PARKED <-- park -- SEARCHING
+ *                                                               PARKED, UNUSED: counted in the low half
+ *
+ * Whoever wins the CAS out of NAPPING or PARKED adjusts the counts, so they always add up; a woken worker is counted as
+ * searching before it runs, hence at most one wake is in flight until it has found something.
+ *
+ * No lost wake-up. [I1] (park.h) a producer publishes work, then loads wf_idle_word. [I2] (park below) a searcher moves
+ * itself from searching to asleep, calls wf_heavy_fence(), then looks at every queue once more. The heavy fence stands
+ * for the producer's missing store-load fence: either its load comes after the count changed and it wakes somebody, or
+ * its push is seen by the last look. Where membarrier is refused, wf_idle_word is the constant that always sends the
+ * producer to wf_idle_wake_slow, which fences; the real counts are in `counts`.
+ * [I3] The last searcher that finds work wakes another one when more is visible: a producer that saw it searching did
+ * not.
+ *
+ * Rejected: waking for every push (Go's 5 % in futex), a stealable `next` (two locked instructions a wake-up), parking
+ * without naps (a producer that hands out work every few microseconds would pay 6 us each time).
+ */
+#include "sched/idle.h"
+
+#include "base/futex.h"
+#include "base/membarrier.h"
+#include "sched/inject.h"
+#include "sched/park.h"
+#include "sched/pilot.h"
+#include "sched/sched.h"
+#include "sched/threads.h"
+#include "time/clock.h"
+
+enum {
+    SPIN_NS = 20000,
+    NAP_FIRST_NS = 50000,
+    NAP_MOST_NS = 200000,
+    NAP_TOTAL_NS = 2000000,
+    STALE_NS = 20000,          /* a victim whose tick stands still for so long gets its private work rescued */
+    LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
+    INJECT_TAKE = 64,
+    LOOK_NS = 200000,          /* the loop looks around about so often when routines are long */
+};
+
+_Atomic uint32_t wf_idle_word WF_ALIGNED_LINE;
+static _Atomic uint32_t fallback_counts WF_ALIGNED_LINE;
+static _Atomic uint32_t n_napping;
+struct wf_worker *wf_workers;
+uint32_t wf_n_workers;
+uint32_t wf_stack_cache;
+
+static _Atomic uint32_t *counts(void)
+{
+    return wf_fences_needed() ? &fallback_counts : &wf_idle_word;
+}
+
+static uint32_t asleep_of(uint32_t word)
+{
+    return word & WF_IDLE_ASLEEP_MASK;
+}
+static uint32_t searching_of(uint32_t word)
+{
+    return word / WF_IDLE_SEARCHING_ONE;
+}
+
+void wf_idle_init(uint32_t n)
+{
+    wf_store_relaxed(&wf_idle_word, WF_IDLE_ASLEEP_ONE);
+    wf_store_relaxed(counts(), n * WF_IDLE_ASLEEP_ONE);
+    wf_store_relaxed(&n_napping, 0);
+}
+
+/* ---- waking ---- */
+
+/* Moves a worker out of a sleep on behalf of a waker. True: the caller must make its thread run. */
+static bool claim_sleeper(struct wf_worker *worker, uint32_t state)
+{
+    if (!wf_cas_acq_rel(&worker->state, &state, WF_WORKER_SEARCHING))
+        return false;
+    if (state == WF_WORKER_NAPPING)
+        wf_sub_relaxed(&n_napping, 1);
+    else
+        wf_add_seq_cst(counts(), WF_IDLE_SEARCHING_ONE - WF_IDLE_ASLEEP_ONE);
+    return true;
+}
+
+static void rouse(struct wf_worker *worker)
+{
+    struct wf_thread *thread = wf_load_acquire(&worker->thread);
+    wf_store_release(&thread->wake, 1);
+    wf_futex_wake(&thread->wake, 1);
+    wf_pilot_wake();
+}
+
+/* No thread is to be had for a worker that was never used: it stays unused. */
+static void unclaim_unused(struct wf_worker *worker)
+{
+    wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
+    wf_store_release(&worker->state, WF_WORKER_UNUSED);
+}
+
+bool wf_worker_wake(struct wf_worker *worker)
+{
+    uint32_t state = wf_load_acquire(&worker->state);
+    if (state != WF_WORKER_PARKED && state != WF_WORKER_NAPPING)
+        return false;
+    if (!claim_sleeper(worker, state))
+        return false;
+    rouse(worker);
+    return true;
+}
+
+bool wf_idle_wake_one(void)
+{
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_PARKED &&
+            claim_sleeper(&wf_workers[i], WF_WORKER_PARKED)) {
+            rouse(&wf_workers[i]);
+            return true;
+        }
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_UNUSED &&
+            claim_sleeper(&wf_workers[i], WF_WORKER_UNUSED)) {
+            if (wf_thread_for_worker(&wf_workers[i])) {
+                wf_pilot_wake();
+                return true;
+            }
+            unclaim_unused(&wf_workers[i]);
+            return false;
+        }
+    return false;
+}
+
+WF_COLD void wf_idle_wake_slow(void)
+{
+    wf_fence_seq_cst();
+    uint32_t word = wf_load_relaxed(counts());
+    if (asleep_of(word) > 0 && searching_of(word) == 0)
+        wf_idle_wake_one();
+}
+
+void wf_idle_wake_inject(void)
+{
+    wf_fence_seq_cst();
+    uint32_t word = wf_load_relaxed(counts());
+    uint32_t naps = wf_load_relaxed(&n_napping);
+    if (searching_of(word) > naps)
+        return; /* somebody is awake and looking */
+    if (naps > 0)
+        for (uint32_t i = 0; i < wf_n_workers; i++)
+            if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_NAPPING && wf_worker_wake(&wf_workers[i]))
+                return;
+    if (asleep_of(word) > 0)
+        wf_idle_wake_one();
+}
+
+bool wf_idle_all_parked(void)
+{
+    for (uint32_t i = 0; i < wf_n_workers; i++) {
+        uint32_t state = wf_load_acquire(&wf_workers[i].state);
+        if (state != WF_WORKER_PARKED && state != WF_WORKER_UNUSED)
+            return false;
+    }
+    return true;
+}
+
+/* ---- work at hand ---- */
+
+static void run_timers(struct wf_thread *thread, struct wf_timers *set, int64_t now)
+{
+    struct wf_timer_batch batch;
+    bool more;
+    (void)thread;
+    do {
+        more = wf_timers_run(set, now, &batch);
+        for (unsigned i = 0; i < batch.n; i++)
+            batch.items[i].expire(batch.items[i].arg);
+    } while (more);
+}
+
+static void run_due_timers(struct wf_thread *thread, int64_t now)
+{
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_load_relaxed(&wf_workers[i].timers.earliest_ns) <= now)
+            run_timers(thread, &wf_workers[i].timers, now);
+}
+
+static struct wf_routine *pop_pinned(struct wf_thread *thread)
+{
+    if (wf_load_relaxed(&thread->n_pinned) == 0)
+        return NULL;
+    wf_spinlock_lock(&thread->pinned_lock);
+    struct wf_routine *r = thread->pinned_head;
+    if (r != NULL) {
+        thread->pinned_head = r->link;
+        wf_store_relaxed(&thread->n_pinned, wf_load_relaxed(&thread->n_pinned) - 1);
+        wf_sub_relaxed(&wf_threads.n_pinned, 1);
+    }
+    wf_spinlock_unlock(&thread->pinned_lock);
+    return r;
+}
+
+/* The next of this worker's own queues, the ring before `next` if so asked. */
+static struct wf_routine *pop_local(struct wf_worker *worker, bool ring_first)
+{
+    struct wf_routine *next = wf_load_relaxed(&worker->next);
+    if (next != NULL && !ring_first) {
+        wf_store_relaxed(&worker->next, NULL);
+        return next;
+    }
+    uint32_t n = wf_load_relaxed(&worker->n_batch);
+    if (n > 0) {
+        wf_store_relaxed(&worker->n_batch, n - 1);
+        return worker->batch[n - 1];
+    }
+    struct wf_routine *r = wf_ring_take(worker, NULL);
+    if (r == NULL && next != NULL) {
+        wf_store_relaxed(&worker->next, NULL);
+        return next;
+    }
+    return r;
+}
+
+/* Takes a fair share of the injection queue: one to run, the others into the ring. */
+static struct wf_routine *take_injected(struct wf_worker *worker)
+{
+    uint32_t length = wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]);
+    if (length == 0)
+        return NULL;
+    struct wf_routine *out[INJECT_TAKE];
+    uint32_t share = length / wf_n_workers + 1;
+    uint32_t room = WF_RING_SIZE - wf_ring_length(&worker->ring);
+    share = share < INJECT_TAKE ? share : INJECT_TAKE;
+    share = share < room ? share : room;
+    uint32_t n = wf_inject_pop_many(out, share > 0 ? share : 1, WF_PRIORITY_NORMAL);
+    for (uint32_t i = 1; i < n; i++)
+        wf_ring_push(worker, out[i]);
+    return n > 0 ? out[0] : NULL;
+}
+
+/* The budget follows the length of the routines, so that timers and the injection queue are seen every LOOK_NS. */
+static void renew_budget(struct wf_worker *worker, int64_t now)
+{
+    int64_t elapsed = now - worker->looked_ns;
+    worker->looked_ns = now;
+    int64_t each = elapsed / worker->budget_full + 1;
+    int64_t budget = LOOK_NS / each;
+    int64_t most = WF_PERTURB ? 5 : WF_BUDGET_MAX;
+    worker->budget_full = (uint32_t)(budget < 2 ? 2 : budget > most ? most : budget);
+    worker->budget = worker->budget_full;
+}
+
+/* Every `budget` schedules: time, other threads' wishes, and what would starve behind `next`. */
+static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker *worker)
+{
+    int64_t now = wf_now_ns();
+    renew_budget(worker, now);
+    if (wf_load_relaxed(&worker->timers.earliest_ns) <= now)
+        run_timers(thread, &worker->timers, now);
+    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
+    if (r == NULL)
+        r = pop_pinned(thread);
+    if (r == NULL && (worker->looks++ & 15) == 0)
+        r = wf_inject_pop(WF_PRIORITY_LOW);
+    if (r == NULL)
+        r = wf_inject_pop(WF_PRIORITY_NORMAL);
+    if (r == NULL)
+        r = pop_local(worker, true);
+    return r;
+}
+
+/* ---- searching ---- */
+
+/* Takes the private work of a worker whose thread computes, by the guard protocol: into the victim's own ring, where it
+ * is stolen like everything else. */
+static void rescue(struct wf_worker *victim)
+{
+    struct wf_thread *thread = wf_load_acquire(&victim->thread);
+    if (thread == NULL || !wf_guard_seize(thread))
+        return;
+    if (thread->worker == victim) {
+        uint32_t n = wf_load_relaxed(&victim->n_batch);
+        while (n > 0)
+            wf_ring_push(victim, victim->batch[--n]);
+        wf_store_relaxed(&victim->n_batch, 0);
+        struct wf_routine *next = wf_load_relaxed(&victim->next);
+        wf_store_relaxed(&victim->next, NULL);
+        if (next != NULL)
+            wf_ring_push(victim, next);
+    }
+    wf_guard_release(thread, false);
+}
+
+/* What a searcher remembers of the others between looks. */
+struct sights {
+    int64_t now;
+    int64_t seen_ns[WF_SIGHTS];
+    uint32_t tick[WF_SIGHTS];
+    uint8_t single[WF_SIGHTS];
+    bool eager; /* the last look before sleep: take whatever there is */
+};
+
+static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker *victim, struct sights *sights)
+{
+    uint32_t i = victim->index % WF_SIGHTS;
+    uint32_t tick = wf_load_relaxed(&victim->tick);
+    bool still = tick == sights->tick[i];
+    if (!still) {
+        sights->tick[i] = tick;
+        sights->seen_ns[i] = sights->now;
+    }
+    bool stale = still && sights->now - sights->seen_ns[i] >= STALE_NS;
+    uint32_t length = wf_ring_length(&victim->ring);
+    if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_load_relaxed(&victim->n_batch) > 0)) {
+        rescue(victim);
+        length = wf_ring_length(&victim->ring);
+    }
+    if (length == 0)
+        sights->single[i] = 0;
+    else if (length > 1 || stale || ++sights->single[i] >= LOOKS_BEFORE_LAST_ONE || sights->eager || WF_PERTURB)
+        return wf_ring_steal(worker, victim);
+    return NULL;
+}
+
+static struct wf_routine *steal(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
+{
+    uint32_t n = wf_n_workers;
+    uint32_t first = n > 1 ? wf_rand_below(&thread->rand, n) : 0;
+    for (uint32_t k = 0; k < n; k++) {
+        struct wf_worker *victim = &wf_workers[(first + k) % n];
+        if (victim == worker || wf_load_relaxed(&victim->state) == WF_WORKER_UNUSED)
+            continue;
+        struct wf_routine *r = steal_from(worker, victim, sights);
+        if (r != NULL)
+            return r;
+    }
+    return NULL;
+}
+
+/* One look at everything. */
+static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
+{
+    sights->now = wf_now_ns();
+    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
+    if (r == NULL)
+        r = pop_pinned(thread);
+    if (r == NULL)
+        r = take_injected(worker);
+    if (r == NULL) {
+        run_due_timers(thread, sights->now);
+        r = pop_local(worker, false);
+    }
+    if (r == NULL)
+        r = steal(thread, worker, sights);
+    if (r == NULL)
+        r = wf_inject_pop(WF_PRIORITY_LOW);
+    return r;
+}
+
+static bool more_visible(void)
+{
+    for (uint32_t p = 0; p < WF_N_PRIORITIES; p++)
+        if (wf_load_relaxed(&wf_inject.length[p]) > 0)
+            return true;
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_ring_length(&wf_workers[i].ring) > 0)
+            return true;
+    return false;
+}
+
+static void stop_searching(struct wf_worker *worker)
+{
+    wf_store_release(&worker->state, WF_WORKER_RUNNING);
+    uint32_t word = wf_sub_seq_cst(counts(), WF_IDLE_SEARCHING_ONE);
+    if (searching_of(word) == 1 && asleep_of(word) > 0 && more_visible()) /* [I3] */
+        wf_idle_wake_one();
+}
+
+static bool called_away(void)
+{
+    return wf_load_acquire(&wf_threads.stopping) != 0;
+}
+
+/* A spare thread has pinned routines that only it may run: it gets this worker. */
+static bool yield_worker_to_wanting(struct wf_thread *thread)
+{
+    if (wf_load_relaxed(&wf_threads.n_pinned) == 0)
+        return false;
+    struct wf_thread *wanting = wf_thread_take_wanting();
+    if (wanting == NULL)
+        return false;
+    struct wf_worker *worker = thread->worker;
+    if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
+        stop_searching(worker);
+    thread->worker = NULL;
+    wf_thread_give_worker(wanting, worker);
+    return true;
+}
+
+/* Spins for SPIN_NS; only one worker at a time does, and none when the process has but one CPU to run on. */
+static struct wf_routine *spin(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
+{
+    if (wf_n_workers == 1 || searching_of(wf_load_relaxed(counts())) - wf_load_relaxed(&n_napping) > 1)
+        return look(thread, worker, sights);
+    int64_t begin = wf_now_ns();
+    do {
+        struct wf_routine *r = look(thread, worker, sights);
+        if (r != NULL)
+            return r;
+        for (unsigned i = 0; i < 20; i++)
+            wf_cpu_relax();
+    } while (sights->now - begin < SPIN_NS);
+    return NULL;
+}
+
+/* Sleeps in `state` until woken or deadline; back in SEARCHING, counted as such. True: somebody woke us. */
+static bool sleep_as(struct wf_thread *thread, struct wf_worker *worker, enum wf_worker_state state, int64_t deadline)
+{
+    int timed_out = 0;
+    while (wf_load_acquire(&thread->wake) == 0 && timed_out == 0 && wf_load_relaxed(&wf_threads.stopping) == 0)
+        timed_out = wf_futex_wait(&thread->wake, 0, deadline);
+    if (claim_sleeper(worker, state)) {
+        if (state == WF_WORKER_PARKED)
+            wf_pilot_wake();
+        return false;
+    }
+    while (wf_load_acquire(&thread->wake) == 0) /* a waker has claimed us and is about to say so */
+        wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    return true;
+}
+
+/* Somebody may make work that can be stolen. */
+static bool others_running(const struct wf_worker *worker)
+{
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (&wf_workers[i] != worker && wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_RUNNING)
+            return true;
+    return false;
+}
+
+static struct wf_routine *nap(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
+{
+    int64_t length = NAP_FIRST_NS, slept = 0;
+    while (slept < NAP_TOTAL_NS && !called_away()) {
+        int64_t deadline = sights->now + length;
+        int64_t timer = wf_timers_next_wake(&worker->timers);
+        wf_swap_seq_cst(&thread->wake, 0);
+        wf_store_release(&worker->state, WF_WORKER_NAPPING);
+        wf_add_seq_cst(&n_napping, 1);
+        sleep_as(thread, worker, WF_WORKER_NAPPING, timer < deadline ? timer : deadline);
+        struct wf_routine *r = look(thread, worker, sights);
+        if (r != NULL)
+            return r;
+        slept += length;
+        length = length * 2 < NAP_MOST_NS ? length * 2 : NAP_MOST_NS;
+    }
+    return NULL;
+}
+
+/* [I2] Announces the sleep, fences for everybody, looks once more, sleeps. */
+static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
+{
+    wf_swap_seq_cst(&thread->wake, 0); /* before the look at `stopping`: [S1] */
+    wf_store_release(&worker->state, WF_WORKER_PARKED);
+    wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
+    wf_heavy_fence();
+    sights->eager = true;
+    struct wf_routine *r = look(thread, worker, sights);
+    sights->eager = false;
+    if (r != NULL || wf_load_seq_cst(&wf_threads.stopping) != 0) {
+        if (!claim_sleeper(worker, WF_WORKER_PARKED))
+            while (wf_load_acquire(&thread->wake) == 0)
+                wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+        return r;
+    }
+    sleep_as(thread, worker, WF_WORKER_PARKED, wf_timers_next_wake(&worker->timers));
+    return look(thread, worker, sights);
+}
+
+/* The worker counts as searching when it comes and as running when it leaves. */
+static struct wf_routine *search(struct wf_thread *thread, struct wf_worker *worker)
+{
+    struct sights sights = {0};
+    if (wf_load_relaxed(&worker->state) != WF_WORKER_SEARCHING) {
+        wf_store_release(&worker->state, WF_WORKER_SEARCHING);
+        wf_add_seq_cst(counts(), WF_IDLE_SEARCHING_ONE);
+    }
+    struct wf_routine *r = NULL;
+    while (r == NULL && !called_away()) {
+        r = spin(thread, worker, &sights);
+        if (r == NULL && yield_worker_to_wanting(thread))
+            return NULL;
+        if (r == NULL && others_running(worker))
+            r = nap(thread, worker, &sights);
+        if (r == NULL && !called_away())
+            r = park(thread, worker, &sights);
+    }
+    stop_searching(worker);
+    if (r != NULL)
+        worker->budget = worker->budget_full;
+    return r;
+}
+
+struct wf_routine *wf_find_work(struct wf_thread *thread)
+{
+    struct wf_worker *worker = thread->worker;
+    if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
+        return search(thread, worker); /* fresh from a wake */
+    struct wf_routine *r = worker->fresh;
+    if (r != NULL) {
+        worker->fresh = NULL;
+        return r;
+    }
+    if (worker->budget == 0) {
+        if (yield_worker_to_wanting(thread))
+            return NULL;
+        r = look_around(thread, worker);
+    } else {
+        r = pop_local(worker, false);
+    }
+    return r != NULL ? r : search(thread, worker);
+}

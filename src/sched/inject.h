@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* inject.h - the queue of runnable routines that belong to no worker, in three priorities. */
+#ifndef WEFT_SCHED_INJECT_H
+#define WEFT_SCHED_INJECT_H
+
+#include "base/spinlock.h"
+#include "sched/routine.h"
+
+enum wf_priority { WF_PRIORITY_HIGH, WF_PRIORITY_NORMAL, WF_PRIORITY_LOW, WF_N_PRIORITIES };
+
+struct wf_inject {
+    struct wf_spinlock lock;
+    _Atomic uint32_t length[WF_N_PRIORITIES];             /* written under the lock; readable without it as a hint */
+    struct wf_routine *head[WF_N_PRIORITIES], *tail[WF_N_PRIORITIES]; /* lock; linked by routine->link */
+};
+extern struct wf_inject wf_inject;
+
+/* The lock is held; `last->link` is NULL. For those who release it in a switch's commit. */
+static inline void wf_inject_append_locked(struct wf_routine *first, struct wf_routine *last, uint32_t n,
+                                           enum wf_priority priority)
+{
+    struct wf_inject *q = &wf_inject;
+    if (q->head[priority] == NULL)
+        q->head[priority] = first;
+    else
+        q->tail[priority]->link = first;
+    q->tail[priority] = last;
+    wf_store_relaxed(&q->length[priority], wf_load_relaxed(&q->length[priority]) + n);
+}
+
+/* Appends one. Does not wake anybody. */
+void wf_inject_push(struct wf_routine *r, enum wf_priority priority);
+/* Appends a list of n linked by `link`. */
+void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority);
+/* Takes the oldest, or NULL. */
+struct wf_routine *wf_inject_pop(enum wf_priority priority);
+/* Takes up to `most` into out[], oldest first. */
+uint32_t wf_inject_pop_many(struct wf_routine **out, uint32_t most, enum wf_priority priority);
+
+#endif

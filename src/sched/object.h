@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* object.h - memory of the handles that a user never frees: channels and futures.
+ *
+ * This is the one place that says so: until the collector takes them over, channels come from here and stay for the life
+ * of the process; a future's cell is reused once it is detached and settled. The memory stays readable for ever, which
+ * wf_wait_abort() relies on.
+ */
+#ifndef WEFT_SCHED_OBJECT_H
+#define WEFT_SCHED_OBJECT_H
+
+#include <stddef.h>
+
+/* Zeroed, aligned to 64 bytes; NULL when out of memory. Any thread; takes a lock. */
+void *wf_object_alloc(size_t size);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* park.c - the uncommon ways through park.h: plain threads, pinned and prioritised routines, waits ended from outside;
+ * and the two waits that need no object: yield and sleep.
+ */
+#include "sched/park.h"
+
+#include <sched.h>
+#include <weft/time.h>
+
+#include "base/futex.h"
+#include "sched/idle.h"
+#include "sched/sched.h"
+#include "sched/threads.h"
+#include "time/clock.h"
+
+/* ---- readying ---- */
+
+static void rouse_foreign(struct wf_routine *r)
+{
+    struct wf_thread *thread = wf_thread_of_foreign(r);
+    wf_store_release(&thread->wake, 1); /* from here on the thread may be gone: only its address is used */
+    wf_futex_wake(&thread->wake, 1);
+}
+
+static void ready_pinned(struct wf_routine *r)
+{
+    struct wf_thread *home = r->extra->home;
+    wf_add_seq_cst(&wf_threads.n_pinned, 1);
+    wf_spinlock_lock(&home->pinned_lock);
+    wf_pinned_append_locked(home, r);
+    wf_spinlock_unlock(&home->pinned_lock);
+    wf_fence_seq_cst();
+    struct wf_worker *worker = home->worker; /* a hint: when it is wrong, some worker finds the home among the spares */
+    if (worker == NULL || !wf_worker_wake(worker))
+        wf_idle_wake_inject();
+}
+
+WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
+{
+    struct wf_worker *worker = thread->worker;
+    if ((r->flags & WF_FOREIGN) != 0) {
+        rouse_foreign(r);
+        return;
+    }
+    if ((r->flags & WF_PINNED) != 0 && r->extra->home != NULL) {
+        ready_pinned(r);
+        return;
+    }
+    if (WF_PERTURB && worker != NULL && (r->flags & WF_SPECIAL) == 0 && wf_rand_below(&thread->rand, 4) == 0) {
+        wf_ring_push(worker, r); /* stress: mostly to whoever takes it first */
+        wf_idle_wake();
+        return;
+    }
+    enum wf_priority priority = (r->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
+                                : (r->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
+                                                           : WF_PRIORITY_NORMAL;
+    wf_inject_push(r, priority);
+    if (priority == WF_PRIORITY_HIGH && worker != NULL)
+        worker->budget = 1; /* this worker looks around at its next switch */
+    wf_idle_wake_inject();
+}
+
+/* ---- plain threads ---- */
+
+static int foreign_sleep(struct wf_thread *thread)
+{
+    while (wf_load_acquire(&thread->wake) == 0)
+        wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    wf_sub_relaxed(&wf_threads.n_foreign_blocked, 1);
+    int ret = thread->current->ret;
+    wf_leave(thread);
+    return ret;
+}
+
+WF_NOINLINE int wf_park_foreign(struct wf_thread *thread, struct wf_spinlock *lock)
+{
+    wf_store_relaxed(&thread->wake, 0); /* nobody can wake us before the unlock */
+    wf_add_relaxed(&wf_threads.n_foreign_blocked, 1);
+    wf_spinlock_unlock(lock);
+    return foreign_sleep(thread);
+}
+
+WF_NOINLINE int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void *arg)
+{
+    wf_store_relaxed(&thread->wake, 0);
+    wf_add_relaxed(&wf_threads.n_foreign_blocked, 1);
+    commit(arg);
+    return foreign_sleep(thread);
+}
+
+/* ---- waits that end early ---- */
+
+WF_COLD int wf_wait_refused(struct wf_thread *thread, struct wf_routine *self)
+{
+    int error = wf_load_relaxed(&self->pending);
+    wf_store_release(&self->waits_on, 0);
+    wf_leave(thread);
+    return error;
+}
+
+bool wf_wait_abort(struct wf_thread *thread, struct wf_routine *r, int error)
+{
+    uint64_t waits_on = wf_load_acquire(&r->waits_on);
+    enum wf_wait_kind kind = wf_wait_kind_of(waits_on);
+    if (kind == WF_WAIT_NONE || wf_wait_kinds[kind].abort == NULL)
+        return false;
+    if (!wf_wait_kinds[kind].abort(r, wf_wait_object_of(waits_on)))
+        return false;
+    r->ret = error;
+    wf_ready(thread, r);
+    return true;
+}
+
+/* ---- yield ---- */
+
+static WF_NOINLINE void yield_special(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *self)
+{
+    if ((self->flags & WF_PINNED) != 0) {
+        wf_add_seq_cst(&wf_threads.n_pinned, 1);
+        wf_spinlock_lock(&thread->pinned_lock);
+        wf_pinned_append_locked(thread, self);
+        WF_SWITCH(self, wf_pick(thread, worker), thread, &thread->pinned_lock.word, 0);
+        return;
+    }
+    enum wf_priority priority = (self->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
+                                : (self->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
+                                                              : WF_PRIORITY_NORMAL;
+    wf_spinlock_lock(&wf_inject.lock);
+    self->link = NULL;
+    wf_inject_append_locked(self, self, 1, priority);
+    WF_SWITCH(self, wf_pick(thread, worker), thread, &wf_inject.lock.word, 0);
+}
+
+WF_PUBLIC void weft_yield(void)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_worker *worker = thread->worker;
+    if (WF_UNLIKELY(worker == NULL)) {
+        wf_leave(thread);
+        sched_yield();
+        return;
+    }
+    struct wf_routine *self = thread->current;
+    struct wf_ring *ring = &worker->ring;
+    uint32_t tail = wf_load_relaxed(&ring->tail);
+    /* Routines wait in the injection queue: they came before us, so we queue behind them. */
+    if (WF_UNLIKELY((self->flags & WF_SPECIAL) != 0 || wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]) > 0 ||
+                    tail - wf_load_acquire(&ring->head) >= WF_RING_SIZE)) {
+        yield_special(thread, worker, self);
+        return;
+    }
+    /* Nobody else could run: stay. */
+    if (worker->budget > 1 && wf_load_relaxed(&worker->next) == NULL && wf_load_relaxed(&worker->n_batch) == 0 &&
+        wf_load_relaxed(&ring->head) == tail) {
+        worker->budget--;
+        wf_store_relaxed(&worker->tick, wf_load_relaxed(&worker->tick) + 1);
+        wf_leave(thread);
+        return;
+    }
+    /* The slot is written now; the tail that publishes it is stored by the switch ([R1]). wf_pick pushes nothing. */
+    wf_store_relaxed(&ring->slots[tail % WF_RING_SIZE], self);
+    struct wf_routine *to = wf_pick(thread, worker);
+    WF_SWITCH(self, to, thread, &ring->tail, tail + 1);
+}
+
+/* ---- sleep ---- */
+
+static void sleep_expired(void *arg)
+{
+    struct wf_routine *r = arg;
+    r->ret = 0;
+    wf_ready(wf_thread_self(), r);
+}
+
+/* wf_wait_ops.abort of WF_WAIT_SLEEP: being taken out of its set is the claim. A stale r is a descriptor, which stays
+ * readable. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
+ * `waits_on` is cleared; both windows are a few instructions long, hence the loop. */
+bool wf_sleep_abort(struct wf_routine *r, void *object)
+{
+    while (wf_load_acquire(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object)) {
+        if (wf_timer_cancel(&r->wait.timer))
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
+static WF_NOINLINE int sleep_foreign(int64_t deadline)
+{
+    struct timespec ts = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) != 0)
+        ;
+    return 0;
+}
+
+WF_PUBLIC int weft_sleep(weft_duration d)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_worker *worker = thread->worker;
+    struct wf_routine *self = thread->current;
+    if (d <= 0) {
+        wf_leave(thread);
+        return 0;
+    }
+    int64_t deadline = wf_deadline_after(wf_now_ns(), d);
+    if (WF_UNLIKELY(worker == NULL)) {
+        wf_leave(thread);
+        return sleep_foreign(deadline);
+    }
+    struct wf_timers *set = &worker->timers;
+    struct wf_timer *timer = &self->wait.timer;
+    timer->deadline_ns = deadline;
+    timer->period_ns = 0;
+    timer->claim = NULL;
+    timer->expire = sleep_expired;
+    timer->arg = self;
+    wf_spinlock_lock(&set->lock);
+    if (wf_wait_begin(self, WF_WAIT_SLEEP, self)) {
+        wf_spinlock_unlock(&set->lock);
+        return wf_wait_refused(thread, self);
+    }
+    wf_timers_add_locked(set, timer);
+    return wf_park_unlock(thread, &set->lock);
+}
+
+/* ---- timers of others ---- */
+
+void wf_timer_arm(struct wf_thread *thread, struct wf_timer *timer)
+{
+    struct wf_worker *worker = thread->worker;
+    if (worker != NULL) {
+        wf_timers_add(&worker->timers, timer);
+        return;
+    }
+    worker = &wf_workers[0]; /* it has a thread for as long as the runtime runs */
+    if (wf_timers_add(&worker->timers, timer)) {
+        wf_fence_seq_cst();
+        wf_worker_wake(worker); /* asleep with a later deadline */
+    }
+}
+
+/* ---- the calling routine ---- */
+
+WF_PUBLIC uint64_t weft_id(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    return thread == NULL ? 0 : wf_load_relaxed(&thread->current->id);
+}
+
+WF_PUBLIC void weft_set_name(const char *name)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_extra *extra = wf_routine_extra(thread->current);
+    if (extra != NULL) {
+        size_t i = 0;
+        for (; name != NULL && name[i] != 0 && i < sizeof(extra->name) - 1; i++)
+            extra->name[i] = name[i];
+        extra->name[i] = 0;
+    }
+    wf_leave(thread);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* pilot.h - the one monitor thread. */
+#ifndef WEFT_SCHED_PILOT_H
+#define WEFT_SCHED_PILOT_H
+
+/* 0 or -EAGAIN. */
+int wf_pilot_start(void);
+void wf_pilot_stop(void);
+
+/* A worker leaves its sleep: the pilot must not sleep through it. One fence and one load unless it does. */
+void wf_pilot_wake(void);
+
+/* Ends the report of a deadlock being possible: new work may come from outside (weft_stop is waiting, say). */
+void wf_pilot_hold_deadlock(int by);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* routine.h - the descriptor of a routine, and of a plain thread that waits like one.
+ *
+ *  wf_spawn                    wf_thread_run                 wf_routine_finish
+ *  --------> RUNNABLE (fresh) ---------------> RUNNING -----------------------> free
+ *                 RUNNABLE    ---------------> RUNNING
+ *                    ^    ^                    |    |
+ *                    |    +---- weft_yield ----+    | wf_park_unlock, wf_park_call
+ *                    |                              v
+ *                    +----------- wf_ready ------ WAITING
+ *
+ * | state    | owner                                  | saved context and stack                           |
+ * | RUNNABLE | the queue that holds it                | valid (fresh: none, `start` holds the arguments)  |
+ * | RUNNING  | the thread that runs it, alone         | stale                                             |
+ * | WAITING  | the object waited on, after the commit | valid after the commit                            |
+ *
+ * A plain thread that calls weft has a descriptor too (WF_FOREIGN): it never is in a run queue, and wf_ready() wakes
+ * its futex. Descriptors live in slabs that are never unmapped, so a stale pointer to one can always be read.
+ */
+#ifndef WEFT_SCHED_ROUTINE_H
+#define WEFT_SCHED_ROUTINE_H
+
+#include <weft/routine.h>
+
+#include "base/atomic.h"
+#include "base/compiler.h"
+#include "sched/wait.h"
+#include "time/timers.h"
+
+struct wf_routine;
+struct wf_thread;
+struct wf_worker;
+struct wf_future;
+struct wf_extra;
+struct wf_try;
+
+/* One place in a wait queue: a routine has one of its own, a select brings an array of them. */
+struct wf_waiter {
+    struct wf_waiter *next, *prev;
+    struct wf_routine *routine;
+    void *elem;            /* where the value is taken from or put to */
+    int *status;           /* select: 0 or -EPIPE goes here when not NULL */
+    uint32_t index;        /* select: which case */
+    bool is_select;        /* must win routine->claim before it may be completed */
+    bool queued;           /* in a queue; the queue's lock */
+};
+
+enum wf_routine_flags {
+    WF_STARTED = 1u << 0,     /* has a stack and a saved context */
+    WF_FOREIGN = 1u << 1,     /* a plain thread */
+    WF_PINNED = 1u << 2,      /* runs on `home` only */
+    WF_HIGH = 1u << 3,
+    WF_LOW = 1u << 4,
+    WF_SPECIAL = WF_FOREIGN | WF_PINNED | WF_HIGH | WF_LOW, /* wf_ready() takes the slow way */
+    WF_OWN_STACK = 1u << 5,   /* the stack is not of the default class */
+    WF_RESULT_IN_X87 = 1u << 6,  /* the function returns in st(0) */
+    WF_NO_ARGS = 1u << 7,
+};
+
+/* `claim`: who ends a select's wait. Set to WF_CLAIM_OPEN before the first node is queued; the first to swap in
+ * another value owns the routine. Plain waits do not use it: being unlinked under the queue's lock is the claim. */
+enum { WF_CLAIM_OPEN = 0, WF_CLAIM_TAKEN = 1 };
+
+enum { WF_START_WORDS = 8 };
+
+struct WF_ALIGNED_LINE wf_routine {
+    /* The switch (offsets in arch/<isa>/offsets.h). */
+    void *sp;                  /* saved context; valid while RUNNABLE (started) or WAITING. Fresh: the function */
+    int32_t ret;               /* what the waiting call returns; the waker writes it before wf_ready() */
+    int32_t saved_errno;       /* errno belongs to the routine: the switch keeps it here */
+    struct wf_routine *link;   /* the queue that holds it */
+    uint32_t flags;            /* owner */
+    uint32_t stack_slot;       /* default class: slot number, valid once started. Fresh: number of stack words */
+    _Atomic uint64_t id;       /* 0: the descriptor is free */
+    const struct weft__site *site;
+    struct wf_future *future;  /* NULL: nobody sees its result */
+    struct wf_extra *extra;    /* name, own stack, locals, stack words: NULL for most */
+
+    /* What it waits on: object | kind << 48, one word so that both are of one wait. Written by the routine before it
+     * parks, 0 by wf_ready(); read by dumps and wf_wait_abort(). */
+    _Atomic uint64_t waits_on;
+    /* Not 0: waits end at once with this (-ECANCELED after weft_stop). [P1] in park.h. */
+    _Atomic int32_t pending;
+    _Atomic uint32_t claim;
+
+    union {
+        /* Fresh: the captured call. */
+        struct {
+            uint64_t integers[6];
+            uint64_t words[WF_START_WORDS]; /* stack words; when there are more, all of them go to extra->words */
+            _Alignas(16) unsigned char vectors[8][16];
+        } start;
+        /* Started. */
+        struct {
+            struct wf_waiter waiter;
+            struct wf_try *try_top;  /* innermost weft_try; kept between waits */
+            uint64_t scratch[4];     /* the wait's own: what a semaphore asked for, and the like */
+            struct wf_timer timer;
+        } wait;
+    };
+#if WF_TSAN || WF_ASAN
+    void *sanitizer;           /* TSan: its fibre context; ASan: the saved fake stack */
+    void *sanitizer_low;       /* ASan: bounds of its stack */
+    size_t sanitizer_size;
+#endif
+};
+
+/* What few routines need. Allocated by malloc at spawn, or at weft_set_name. */
+struct wf_extra {
+    char name[32];
+    void *own_stack;           /* WF_OWN_STACK: see stack/arena.h */
+    size_t own_stack_size;
+    struct wf_thread *home;    /* WF_PINNED: the thread, chosen at the first run */
+    uint64_t *words;           /* malloc'd stack words of a fresh routine with more than 8 of them */
+    char *panic_message;       /* what weft_try_message returns */
+};
+
+/* routine.c: descriptors come from a slab that is never unmapped while the runtime runs. There are never more of them
+ * than stack slots (less what workers may cache), so that a routine that could be started finds a stack. */
+int wf_routines_init(uint32_t most, uint32_t reserve_slots);
+void wf_routines_fini(void);
+/* Takes a descriptor for `worker`'s free list or straight from the slab (worker NULL). NULL: none left or no memory. */
+struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker);
+/* Gives some of a worker's free list back when it has grown too long; or one descriptor. */
+void wf_routine_free(struct wf_worker *worker, struct wf_routine *r);
+/* Descriptor by index, for walks over all; indexes below wf_routines_count() are readable. A free one has id 0. */
+uint32_t wf_routines_count(void);
+struct wf_routine *wf_routine_at(uint32_t index);
+/* r->extra, made on first use; NULL when out of memory. The routine itself or its spawner only. */
+struct wf_extra *wf_routine_extra(struct wf_routine *r);
+
+#endif

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/* thread.c - the life of an OS thread in weft: the scheduler loop on its own stack, the wait for a worker, and the
+ * slow side of entering the runtime.
+ *
+ * Owns:    struct wf_thread of the runtime's threads and of attached plain threads.
+ * Locking: wf_threads.lock guards the lists. Taken alone.
+ */
+#define _GNU_SOURCE
+#include "sched/threads.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/futex.h"
+#include "base/membarrier.h"
+#include "sched/hooks.h"
+#include "sched/idle.h"
+#include "sched/park.h"
+#include "sched/sanitizer.h"
+#include "stack/overflow.h"
+#include "time/clock.h"
+
+WF_TLS struct wf_thread *wf_thread_tls __attribute__((visibility("hidden")));
+struct wf_threads wf_threads;
+
+static struct wf_thread *thread_create_block(uint32_t flags)
+{
+    struct wf_thread_block *b = aligned_alloc(WF_CACHELINE, (sizeof(*b) + WF_CACHELINE - 1) & ~(size_t)(WF_CACHELINE - 1));
+    if (b == NULL)
+        return NULL;
+    memset(b, 0, sizeof(*b));
+    b->self.flags = WF_STARTED | flags;
+    b->thread.current = &b->self;
+    b->thread.scheduler = &b->self;
+    b->thread.syscall_fd = -1;
+    wf_store_relaxed(&b->thread.attn, wf_fences_needed() ? WF_ATTN_FENCE : 0);
+    wf_rand_seed(&b->thread.rand, (uint64_t)(uintptr_t)b ^ (uint64_t)wf_now_ns());
+    return &b->thread;
+}
+
+static void thread_destroy_block(struct wf_thread *thread)
+{
+    if (thread->syscall_fd >= 0)
+        close(thread->syscall_fd);
+    free(wf_container_of(thread, struct wf_thread_block, thread));
+}
+
+/* ---- the scheduler loop ---- */
+
+bool wf_guard_attend(struct wf_thread *thread)
+{
+    for (unsigned spins = 0;; spins++) {
+        uint32_t attn = wf_load_acquire(&thread->attn);
+        if ((attn & WF_ATTN_FENCE) != 0) {
+            wf_fence_seq_cst();
+            attn = wf_load_acquire(&thread->attn);
+        }
+        if ((attn & WF_ATTN_HOLD) == 0)
+            return (attn & WF_ATTN_LOST) != 0;
+        if (spins > 100)
+            sched_yield();
+        else
+            wf_cpu_relax();
+    }
+}
+
+static void bind_or_refill(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r)
+{
+    if ((r->flags & WF_PINNED) != 0 && r->extra->home == NULL)
+        r->extra->home = thread;
+    if ((r->flags & WF_STARTED) != 0)
+        return;
+    if (worker->n_free_stacks == 0 && (r->flags & WF_OWN_STACK) == 0) {
+        uint32_t want = wf_stack_cache / 2 > 0 ? wf_stack_cache / 2 : 1;
+        worker->n_free_stacks = wf_arena_take(worker->free_stacks, want);
+        WF_CHECK(worker->n_free_stacks > 0); /* never more descriptors than slots, less what is cached: routine.c */
+    }
+    wf_stack_bind(thread, worker, r);
+}
+
+static void run(struct wf_thread *thread, struct wf_routine *r)
+{
+    static _Atomic uint32_t nothing;
+    struct wf_worker *worker = thread->worker;
+    bind_or_refill(thread, worker, r);
+    wf_store_relaxed(&worker->tick, wf_load_relaxed(&worker->tick) + 1);
+    thread->current = r;
+    WF_SWITCH(thread->scheduler, r, thread, &nothing, 0);
+}
+
+static void unmap_dead_stack(struct wf_worker *worker)
+{
+    int saved = errno;
+    wf_own_stack_unmap(worker->dead_stack, worker->dead_stack_size);
+    worker->dead_stack = NULL;
+    errno = saved;
+}
+
+static bool must_leave(struct wf_thread *thread)
+{
+    return wf_load_acquire(&wf_threads.stopping) != 0 && wf_load_relaxed(&thread->n_pinned) == 0;
+}
+
+/* Sleeps until it is given a worker. False: leave. */
+static bool wait_for_worker(struct wf_thread *thread)
+{
+    wf_swap_seq_cst(&thread->wake, 0); /* before the look at `stopping`: [S1], pairs with wf_threads_stop */
+    wf_spinlock_lock(&wf_threads.lock);
+    if (thread->worker != NULL || must_leave(thread)) {
+        wf_spinlock_unlock(&wf_threads.lock);
+        return thread->worker != NULL;
+    }
+    thread->next_spare = wf_threads.spare;
+    wf_threads.spare = thread;
+    thread->is_spare = true;
+    wf_spinlock_unlock(&wf_threads.lock);
+    /* A routine that was parked on the way here went to the injection queue, or pinned ones wait for this thread to have
+     * a worker: see that somebody looks. */
+    wf_idle_wake_inject();
+    while (wf_load_acquire(&thread->wake) == 0)
+        wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    return thread->worker != NULL;
+}
+
+static void loop(struct wf_thread *thread)
+{
+    for (;;) {
+        wf_store_relaxed(&thread->in_rt, 1);
+        wf_compiler_barrier();
+        thread->current = thread->scheduler;
+        if (wf_load_acquire(&thread->attn) != 0 && wf_guard_attend(thread))
+            wf_and_release(&thread->attn, ~(uint32_t)WF_ATTN_LOST);
+        struct wf_worker *worker = thread->worker;
+        if (worker == NULL) {
+            if (!wait_for_worker(thread))
+                return;
+            continue;
+        }
+        if (worker->dead_stack != NULL)
+            unmap_dead_stack(worker);
+        struct wf_routine *r = wf_find_work(thread);
+        if (r != NULL)
+            run(thread, r);
+        else if (must_leave(thread))
+            return;
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct wf_thread *thread = arg;
+    wf_thread_tls = thread;
+    thread->errno_address = &errno;
+    wf_store_relaxed(&thread->tid, gettid());
+    prctl(PR_SET_TIMERSLACK, 1ul);
+    wf_signal_stack_create(&thread->signal_stack);
+    wf_sanitizer_thread(thread->scheduler);
+    loop(thread);
+    wf_signal_stack_destroy(thread->signal_stack);
+    wf_thread_tls = NULL;
+    return NULL;
+}
+
+/* ---- making them ---- */
+
+static struct wf_thread *thread_start(struct wf_worker *worker)
+{
+    if (wf_load_relaxed(&wf_threads.n_all) >= WF_THREADS_MAX || wf_load_relaxed(&wf_threads.stopping) != 0)
+        return NULL;
+    struct wf_thread *thread = thread_create_block(0);
+    if (thread == NULL)
+        return NULL;
+    thread->worker = worker;
+    if (worker != NULL)
+        wf_store_release(&worker->thread, thread);
+    wf_spinlock_lock(&wf_threads.lock);
+    thread->next_all = wf_threads.all;
+    wf_threads.all = thread;
+    wf_add_relaxed(&wf_threads.n_all, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+
+    sigset_t all, old;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGABRT);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals go to the program's threads */
+    int error = pthread_create(&thread->pthread, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error == 0)
+        return thread;
+
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = &wf_threads.all;
+    while (*at != thread)
+        at = &(*at)->next_all;
+    *at = thread->next_all;
+    wf_sub_relaxed(&wf_threads.n_all, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+    if (worker != NULL)
+        wf_store_release(&worker->thread, NULL);
+    thread_destroy_block(thread);
+    return NULL;
+}
+
+static struct wf_thread *pop_spare(void)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread *thread = wf_threads.spare;
+    if (thread != NULL) {
+        wf_threads.spare = thread->next_spare;
+        thread->is_spare = false;
+    }
+    wf_spinlock_unlock(&wf_threads.lock);
+    return thread;
+}
+
+struct wf_thread *wf_thread_take_wanting(void)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = &wf_threads.spare;
+    while (*at != NULL && wf_load_relaxed(&(*at)->n_pinned) == 0)
+        at = &(*at)->next_spare;
+    struct wf_thread *thread = *at;
+    if (thread != NULL) {
+        *at = thread->next_spare;
+        thread->is_spare = false;
+    }
+    wf_spinlock_unlock(&wf_threads.lock);
+    return thread;
+}
+
+void wf_thread_give_worker(struct wf_thread *thread, struct wf_worker *worker)
+{
+    thread->worker = worker;
+    wf_store_release(&worker->thread, thread);
+    wf_store_release(&thread->wake, 1);
+    wf_futex_wake(&thread->wake, 1);
+}
+
+void wf_thread_put_spare(struct wf_thread *thread)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    thread->next_spare = wf_threads.spare;
+    wf_threads.spare = thread;
+    thread->is_spare = true;
+    wf_spinlock_unlock(&wf_threads.lock);
+}
+
+/* A thread asleep as a spare, taken off the list; a new one starts without a worker and becomes a spare by itself, so
+ * it is waited for: a hand-off is rare. */
+struct wf_thread *wf_thread_take_spare(void)
+{
+    struct wf_thread *thread = pop_spare();
+    if (thread != NULL)
+        return thread;
+    if (thread_start(NULL) == NULL)
+        return NULL;
+    for (unsigned i = 0; i < 1000 && thread == NULL; i++) {
+        usleep(20);
+        thread = pop_spare();
+    }
+    return thread;
+}
+
+bool wf_thread_for_worker(struct wf_worker *worker)
+{
+    int saved = errno;
+    struct wf_thread *spare = pop_spare();
+    bool done = true;
+    if (spare != NULL)
+        wf_thread_give_worker(spare, worker);
+    else
+        done = thread_start(worker) != NULL;
+    errno = saved;
+    return done;
+}
+
+void wf_threads_stop(void)
+{
+    wf_store_seq_cst(&wf_threads.stopping, 1); /* [S1] then wake: a sleeper resets `wake`, then looks at `stopping` */
+    for (;;) {
+        wf_spinlock_lock(&wf_threads.lock);
+        struct wf_thread *thread = wf_threads.all;
+        if (thread != NULL)
+            wf_threads.all = thread->next_all;
+        for (struct wf_thread *t = thread; t != NULL; t = t->next_all) {
+            if (t->worker == NULL)
+                t->is_spare = false;
+            wf_store_release(&t->wake, 1);
+            wf_futex_wake(&t->wake, 1);
+        }
+        wf_spinlock_unlock(&wf_threads.lock);
+        if (thread == NULL)
+            break;
+        pthread_join(thread->pthread, NULL);
+        thread_destroy_block(thread);
+    }
+    wf_threads.spare = NULL;
+    wf_store_relaxed(&wf_threads.n_all, 0);
+    wf_store_relaxed(&wf_threads.stopping, 0);
+}
+
+/* ---- plain threads ---- */
+
+static pthread_key_t foreign_key;
+static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
+
+static void foreign_exit(void *arg)
+{
+    struct wf_thread *thread = arg;
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = &wf_threads.foreign;
+    while (*at != thread)
+        at = &(*at)->next_all;
+    *at = thread->next_all;
+    wf_sub_relaxed(&wf_threads.n_foreign, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_thread_tls = NULL;
+    if (thread->current->extra != NULL) {
+        free(thread->current->extra->panic_message);
+        free(thread->current->extra);
+    }
+    thread_destroy_block(thread);
+}
+
+static void make_foreign_key(void)
+{
+    WF_CHECK(pthread_key_create(&foreign_key, foreign_exit) == 0);
+}
+
+static struct wf_thread *attach(void)
+{
+    int saved = errno;
+    wf_hooks.ensure_started(); /* a failure is reported by the call that needs a worker: weft_go, a timer */
+    pthread_once(&foreign_once, make_foreign_key);
+    struct wf_thread *thread = thread_create_block(WF_FOREIGN);
+    if (thread == NULL)
+        wf_fatal("out of memory while a thread used weft for the first time");
+    thread->errno_address = &errno;
+    thread->pthread = pthread_self();
+    wf_store_relaxed(&thread->tid, gettid());
+    pthread_setspecific(foreign_key, thread);
+    wf_spinlock_lock(&wf_threads.lock);
+    thread->next_all = wf_threads.foreign;
+    wf_threads.foreign = thread;
+    wf_add_relaxed(&wf_threads.n_foreign, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_thread_tls = thread;
+    errno = saved;
+    return thread;
+}
+
+struct wf_thread *wf_thread_adopt(void)
+{
+    struct wf_thread *thread = thread_create_block(WF_FOREIGN);
+    if (thread == NULL)
+        return NULL;
+    thread->errno_address = &errno;
+    wf_thread_tls = thread;
+    return thread;
+}
+
+void wf_thread_abandon(struct wf_thread *thread)
+{
+    wf_thread_tls = NULL;
+    if (thread != NULL)
+        thread_destroy_block(thread);
+}
+
+/* ---- entering the slow way ---- */
+
+/* The worker is gone: queue the routine for the others and become a spare thread. Returns on whichever thread the
+ * routine continues. */
+static WF_NOINLINE void give_up_cpu(struct wf_thread *thread)
+{
+    struct wf_routine *self = thread->current;
+    self->link = NULL;
+    if ((self->flags & WF_PINNED) != 0) {
+        /* It may only run here: the thread will ask for a worker. */
+        wf_add_seq_cst(&wf_threads.n_pinned, 1);
+        wf_spinlock_lock(&thread->pinned_lock);
+        wf_pinned_append_locked(thread, self);
+        thread->current = thread->scheduler;
+        WF_SWITCH(self, thread->scheduler, thread, &thread->pinned_lock.word, 0);
+        return;
+    }
+    enum wf_priority priority = (self->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
+                                : (self->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
+                                                              : WF_PRIORITY_NORMAL;
+    wf_spinlock_lock(&wf_inject.lock);
+    wf_inject_append_locked(self, self, 1, priority);
+    thread->current = thread->scheduler;
+    WF_SWITCH(self, thread->scheduler, thread, &wf_inject.lock.word, 0);
+}
+
+WF_COLD struct wf_thread *wf_enter_slow(struct wf_thread *thread)
+{
+    if (thread == NULL)
+        thread = attach();
+    for (;;) {
+        wf_store_relaxed(&thread->in_rt, 1);
+        wf_compiler_barrier();
+        if (!wf_guard_attend(thread))
+            return thread;
+        give_up_cpu(thread);
+        thread = wf_thread_self();
+    }
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* thread.h - an OS thread as weft sees it, and the guard word that lets others take its worker away.
+ *
+ * Guard protocol ([G1]-[G4]). A thread is inside the runtime from wf_enter() to wf_leave() (or to the switch that
+ * continues user code): then, and only then, it touches its worker's private fields.
+ *
+ *   thread:  [G1] in_rt = 1 (relaxed)     compiler barrier   [G2] load attn; 0: go on, else wf_enter_slow()
+ *            ... private fields ...       [G2'] in_rt = 0 (release)
+ *   seizer:  [G3] attn |= HOLD (seq_cst)  wf_heavy_fence()   [G4] load in_rt (acquire); 1: give up (clear HOLD),
+ *                                                            0: the worker's private fields are the seizer's until it
+ *                                                            clears HOLD; it may set LOST meanwhile and keep the worker.
+ *
+ * Invariant: never are a thread between [G2] and [G2'] and a seizer between [G4] and its clearing of HOLD at the same
+ * worker. Proof: the heavy fence puts a full barrier between [G1] and [G2] of the thread or before or after both. If
+ * [G1] is before it, [G4] sees 1. If [G2] is after it, [G2] sees HOLD and waits. [G2'] release pairs with [G4] acquire:
+ * the seizer sees all that the thread did. Clearing HOLD (release) pairs with the acquire load in wf_enter_slow.
+ * Where membarrier is refused, WF_ATTN_FENCE is always set and wf_enter_slow fences between [G1] and a second [G2].
+ *
+ * The guard does not nest: weft must not be called from a signal handler.
+ */
+#ifndef WEFT_SCHED_THREAD_H
+#define WEFT_SCHED_THREAD_H
+
+#include <pthread.h>
+
+#include "base/rand.h"
+#include "base/spinlock.h"
+#include "sched/routine.h"
+
+enum wf_attn {
+    WF_ATTN_HOLD = 1,    /* somebody looks at, or uses, the worker: wait */
+    WF_ATTN_LOST = 2,    /* the worker was taken: give up the CPU at once */
+    WF_ATTN_FENCE = 4,   /* membarrier is refused: fence for yourself */
+};
+
+struct wf_thread {
+    /* Written by this thread. */
+    _Atomic uint32_t in_rt;
+    _Atomic uint32_t attn;          /* written by seizers */
+    int *errno_address;             /* immutable */
+    struct wf_worker *worker;       /* NULL: none (plain thread, or spare). Written by this thread inside the runtime,
+                                       or by a seizer that holds it */
+    struct wf_routine *current;     /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
+    struct wf_routine *scheduler;   /* the context of the thread's own stack: the loop in thread.c */
+
+    WF_ALIGNED_LINE _Atomic uint32_t wake;     /* futex: 1 = there is something for you */
+    _Atomic uint32_t n_pinned;                 /* length of `pinned`, readable as a hint */
+    struct wf_spinlock pinned_lock;
+    struct wf_routine *pinned_head, *pinned_tail; /* pinned_lock: runnable routines that run only here */
+    struct wf_thread *next_spare;              /* threads lock */
+    struct wf_thread *next_all;                /* threads lock */
+    pthread_t pthread;
+    _Atomic int tid;
+    int syscall_fd;                            /* pilot only: /proc/self/task/<tid>/syscall, -1 not opened, -2 not there */
+    bool is_spare;                             /* threads lock: on the list of spares */
+    struct wf_rand rand;
+    void *signal_stack;
+};
+
+/* A thread and the descriptor its own stack is known by: the scheduler loop's, or the plain thread's. */
+struct wf_thread_block {
+    struct wf_thread thread;
+    struct wf_routine self;
+};
+static inline struct wf_thread *wf_thread_of_foreign(struct wf_routine *self)
+{
+    return &wf_container_of(self, struct wf_thread_block, self)->thread;
+}
+
+/* The calling thread, NULL before it first used weft. Never keep it over anything that can park. */
+extern WF_TLS struct wf_thread *wf_thread_tls;
+
+/* volatile asm: the compiler may neither fold two reads into one nor keep the slot's address over a call. */
+WF_INLINE struct wf_thread *wf_thread_self(void)
+{
+    struct wf_thread *thread;
+#if defined(__x86_64__)
+    __asm__ volatile("movq wf_thread_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(thread));
+#else
+    __asm__ volatile("" ::: "memory");
+    thread = wf_thread_tls;
+    __asm__ volatile("" : "+r"(thread));
+#endif
+    return thread;
+}
+
+/* The slow side of wf_enter: attaches a plain thread, waits for a seizer, gives up a lost worker (the routine then
+ * continues on another thread). Returns the thread we are on, inside the runtime. Starts the runtime if need be. */
+struct wf_thread *wf_enter_slow(struct wf_thread *thread);
+
+/* [G1][G2] Every public function that touches the scheduler begins with it. */
+WF_INLINE struct wf_thread *wf_enter(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (WF_UNLIKELY(thread == NULL))
+        return wf_enter_slow(NULL);
+    wf_store_relaxed(&thread->in_rt, 1);
+    wf_compiler_barrier();
+    if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0))
+        return wf_enter_slow(thread);
+    return thread;
+}
+
+/* [G2'] */
+WF_INLINE void wf_leave(struct wf_thread *thread)
+{
+    wf_store_release(&thread->in_rt, 0);
+}
+
+/* pinned_lock is held; wf_threads.n_pinned is counted by the caller before. */
+static inline void wf_pinned_append_locked(struct wf_thread *home, struct wf_routine *r)
+{
+    r->link = NULL;
+    if (home->pinned_head == NULL)
+        home->pinned_head = r;
+    else
+        home->pinned_tail->link = r;
+    home->pinned_tail = r;
+    wf_store_relaxed(&home->n_pinned, wf_load_relaxed(&home->n_pinned) + 1);
+}
+
+/* Asks for `thread`'s worker: true: held ([G4]), end it with wf_guard_release. */
+bool wf_guard_seize(struct wf_thread *thread);
+void wf_guard_release(struct wf_thread *thread, bool lost);
+
+#endif

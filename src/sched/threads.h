@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* threads.h - the threads of the runtime: making, parking and ending them, and the plain threads that use weft. */
+#ifndef WEFT_SCHED_THREADS_H
+#define WEFT_SCHED_THREADS_H
+
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+enum { WF_THREADS_MAX = 10000 };
+
+struct wf_threads {
+    struct wf_spinlock lock;
+    struct wf_thread *spare;            /* lock: threads without a worker, asleep, linked by next_spare */
+    struct wf_thread *all;              /* lock: every thread of the runtime, linked by next_all */
+    struct wf_thread *foreign;          /* lock: every attached plain thread, linked by next_all */
+    _Atomic uint32_t n_all;             /* lock for writing */
+    _Atomic uint32_t n_foreign;         /* lock for writing */
+    _Atomic uint32_t n_foreign_blocked; /* plain threads asleep inside weft, where only weft can wake them */
+    _Atomic uint32_t n_pinned;          /* runnable pinned routines on all threads' lists */
+    _Atomic uint32_t stopping;          /* 1: all threads are to leave */
+};
+extern struct wf_threads wf_threads;
+
+/* Lets a spare or new thread drive `worker`. False when no thread can be had. */
+bool wf_thread_for_worker(struct wf_worker *worker);
+
+/* The same in two steps, for a hand-off: take a thread first, so that the worker is not taken in vain. */
+struct wf_thread *wf_thread_take_spare(void);
+void wf_thread_give_worker(struct wf_thread *thread, struct wf_worker *worker);
+void wf_thread_put_spare(struct wf_thread *thread);
+
+/* Lets the calling thread (the pilot) use the runtime without counting as a plain thread; and the end of that. */
+struct wf_thread *wf_thread_adopt(void);
+void wf_thread_abandon(struct wf_thread *thread);
+
+/* Tells every thread to leave and joins them all. */
+void wf_threads_stop(void);
+
+/* Waits while somebody holds this thread's worker. True: the worker was taken. Inside the runtime. */
+bool wf_guard_attend(struct wf_thread *thread);
+
+/* A spare thread that has pinned routines to run, taken off the list; NULL when there is none. */
+struct wf_thread *wf_thread_take_wanting(void);
+
+#endif

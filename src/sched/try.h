@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* try.h - the record of a weft_try() in progress: lives in the frame of the try stub, linked per routine. */
+#ifndef WEFT_SCHED_TRY_H
+#define WEFT_SCHED_TRY_H
+
+#include <weft/panic.h>
+
+struct wf_try {
+    struct wf_try *outer;  /* the enclosing one of the same routine or thread */
+    void *frame;           /* frame pointer of the stub */
+    struct weft__go *go;   /* where its result goes */
+    void *unused;
+};
+
+/* Called by the stub. */
+void wf_try_enter(struct wf_try *record);
+void wf_try_leave(struct wf_try *record);
+/* Leaves everything below the record's frame and makes weft_try return WEFT_EPANIC. */
+_Noreturn void wf_try_resume(struct wf_try *record);
+
+#endif

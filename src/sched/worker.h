@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.h - a slot that routines run on: run queues, timers, caches. WEFT_PROCS of them; a thread drives each.
+ *
+ * Order in which a worker takes work: every `budget` schedules the scheduler loop looks at timers, the injection queue
+ * and the ring before `next`; in between `next`, the private batch, the ring. So `next` (the routine just woken by the
+ * one that parks: still warm) cannot starve the ring, nor local work the injection queue.
+ */
+#ifndef WEFT_SCHED_WORKER_H
+#define WEFT_SCHED_WORKER_H
+
+#include "base/rand.h"
+#include "sched/routine.h"
+#include "stack/arena.h"
+#include "time/timers.h"
+
+#if WF_PERTURB
+enum { WF_RING_SIZE = 4, WF_BATCH_SIZE = 2 };
+#else
+enum { WF_RING_SIZE = 256, WF_BATCH_SIZE = 8 };
+#endif
+enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_ROUTINES = 128, WF_FREE_STACKS = 64 };
+
+enum wf_worker_state {
+    WF_WORKER_UNUSED = 0, /* no thread has ever driven it */
+    WF_WORKER_RUNNING,
+    WF_WORKER_SEARCHING,  /* awake, looking for work */
+    WF_WORKER_NAPPING,    /* its thread sleeps on thread->wake for a fraction of a millisecond */
+    WF_WORKER_PARKED,     /* its thread sleeps on thread->wake until woken or its next timer */
+};
+
+/* FIFO of at most WF_RING_SIZE runnable routines; the owner pushes, anybody takes from the head.
+ *            push  take  steal
+ *   push      X     X     ok      X: same thread
+ *   take      X     X     ok
+ *   steal     ok    ok    ok
+ */
+struct wf_ring {
+    WF_ALIGNED_LINE _Atomic uint32_t head;  /* takers, by CAS */
+    WF_ALIGNED_LINE _Atomic uint32_t tail;  /* owner, [R1] release store; a yield stores it in the switch's commit */
+    _Atomic(struct wf_routine *) slots[WF_RING_SIZE];
+};
+
+struct wf_worker {
+    /* Private: touched only by the thread that drives it, inside the runtime, or by a seizer that holds that thread. */
+    _Atomic(struct wf_routine *) next;      /* runs before all else; read by others as a hint */
+    uint32_t budget;                        /* schedules until the loop looks around */
+    _Atomic uint32_t n_batch;               /* read by others as a hint */
+    struct wf_routine *batch[WF_BATCH_SIZE]; /* taken from the ring's head; batch[n_batch - 1] is the oldest */
+    struct wf_routine *fresh;               /* was picked but found no cached stack: first thing the loop starts */
+    struct wf_routine *free_routines;
+    void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */
+    size_t dead_stack_size;
+    uint32_t n_free_routines;
+    uint32_t n_free_stacks;
+    uint32_t free_stacks[WF_FREE_STACKS];   /* slot numbers, LIFO */
+    uint64_t next_id, end_id;               /* ids left of this worker's block */
+    _Atomic uint64_t n_started, n_ended;    /* written by the owner; read by weft_stop and dumps */
+    int64_t looked_ns;                      /* when the loop last read the clock */
+    uint32_t budget_full;                   /* what budget is set to */
+    uint32_t looks;                         /* counts them */
+    uint32_t index;
+
+    /* Read by others. */
+    WF_ALIGNED_LINE _Atomic uint32_t tick;  /* counts schedules; who sees it stand still knows of a hog */
+    _Atomic uint32_t state;                 /* enum wf_worker_state; see idle.c */
+    _Atomic(struct wf_thread *) thread;     /* who drives it; threads lock, or the seizer */
+    uint32_t pilot_tick;                    /* pilot only */
+    struct wf_thread *pilot_thread;         /* pilot only */
+    int64_t pilot_since_ns, pilot_cpu_ns;   /* pilot only */
+    struct wf_rand rand;
+
+    struct wf_ring ring;
+    struct wf_timers timers;
+};
+
+extern struct wf_worker *wf_workers;  /* immutable while the runtime runs */
+extern uint32_t wf_n_workers;
+extern uint32_t wf_stack_cache; /* how many free stacks a worker keeps; immutable while the runtime runs */
+
+#endif

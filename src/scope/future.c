@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* future.c - settling and awaiting.
+ *
+ * Owns:    future cells: from sched/object.h, reused once detached and settled.
+ * Callers: spawn.c through hooks (create, settle), the await stubs.
+ */
+#include "scope/future.h"
+
+#include <string.h>
+
+#include "arch/context.h"
+#include "sched/object.h"
+#include "sched/park.h"
+#include "sched/sched.h"
+#include "scope/panic.h"
+
+_Static_assert(sizeof(struct wf_future) == WF_CACHELINE, "a future is one line");
+
+void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
+void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
+
+static struct {
+    struct wf_spinlock lock;
+    struct wf_waiter *unused;
+    struct wf_future *free; /* lock: linked through `waiters` */
+} cells;
+
+struct wf_future *wf_future_create(bool x87)
+{
+    struct wf_future *f = NULL;
+    if (cells.free != NULL) {
+        wf_spinlock_lock(&cells.lock);
+        f = cells.free;
+        if (f != NULL)
+            cells.free = (struct wf_future *)(void *)f->waiters;
+        wf_spinlock_unlock(&cells.lock);
+    }
+    if (f == NULL)
+        f = wf_object_alloc(sizeof(*f));
+    if (f == NULL)
+        return NULL;
+    f->waiters = NULL;
+    f->detached = false;
+    f->x87 = x87;
+    wf_store_relaxed(&f->state, WF_FUTURE_PENDING);
+    return f;
+}
+
+void wf_future_free(struct wf_future *f)
+{
+    wf_spinlock_lock(&cells.lock);
+    f->waiters = (struct wf_waiter *)(void *)cells.free;
+    cells.free = f;
+    wf_spinlock_unlock(&cells.lock);
+}
+
+/* The payload is written; wakes all who wait, in the order in which they came. */
+static void publish(struct wf_thread *thread, struct wf_future *f, enum wf_future_state state)
+{
+    wf_spinlock_lock(&f->lock);
+    struct wf_waiter *w = f->waiters;
+    f->waiters = NULL;
+    bool detached = f->detached;
+    wf_store_release(&f->state, (uint8_t)state); /* [F1] */
+    wf_spinlock_unlock(&f->lock);
+    if (detached) {
+        wf_future_free(f);
+        return;
+    }
+    struct wf_waiter *oldest = NULL;
+    while (w != NULL) {
+        struct wf_waiter *next = w->next;
+        w->next = oldest;
+        oldest = w;
+        w = next;
+    }
+    while (oldest != NULL) {
+        struct wf_routine *r = oldest->routine;
+        oldest = oldest->next;
+        r->ret = 0;
+        wf_ready(thread, r);
+    }
+}
+
+void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result)
+{
+    if (result == NULL)
+        memset(&f->value, 0, sizeof(f->value));
+    else if (f->x87)
+        f->x87_value = result->x87;
+    else
+        memcpy(&f->value, result, sizeof(f->value));
+    publish(thread, f, WF_FUTURE_DONE);
+}
+
+void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message)
+{
+    f->message = strdup(message);
+    publish(thread, f, WF_FUTURE_PANICKED);
+}
+
+/* Waits until f has settled. 0, or why the wait ended. */
+static WF_NOINLINE int join(struct wf_future *f)
+{
+    static struct wf_spinlock never;
+    struct wf_thread *thread = wf_enter();
+    struct wf_routine *self = thread->current;
+    struct wf_spinlock *lock = f != NULL ? &f->lock : &never;
+    wf_spinlock_lock(lock);
+    if (f != NULL && wf_load_relaxed(&f->state) != WF_FUTURE_PENDING) {
+        wf_spinlock_unlock(lock);
+        wf_leave(thread);
+        return 0;
+    }
+    wf_wait_begin(self, WF_WAIT_FUTURE, f);
+    if (f != NULL) {
+        self->wait.waiter.routine = self;
+        self->wait.waiter.next = f->waiters;
+        f->waiters = &self->wait.waiter;
+    }
+    return wf_park_unlock(thread, lock);
+}
+
+static bool settled(struct wf_future *f)
+{
+    return f != NULL && wf_load_acquire(&f->state) != WF_FUTURE_PENDING; /* [F2] */
+}
+
+int wf_future_result(struct wf_future *f, struct wf_result *out)
+{
+    memcpy(out, &f->value, sizeof(f->value));
+    if (f->x87)
+        out->x87 = f->x87_value;
+    return f->x87;
+}
+
+int wf_future_await(struct wf_future *f, struct wf_result *out)
+{
+    if (!settled(f))
+        join(f);
+    if (wf_load_acquire(&f->state) == WF_FUTURE_PANICKED)
+        weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
+    return wf_future_result(f, out);
+}
+
+WF_PUBLIC int weft__future_wait(struct weft__future *handle)
+{
+    struct wf_future *f = (struct wf_future *)handle;
+    int error = settled(f) ? 0 : join(f);
+    if (error != 0)
+        return error;
+    if (wf_load_acquire(&f->state) != WF_FUTURE_PANICKED)
+        return 0;
+    wf_panic_keep_message(f->message);
+    return WEFT_EPANIC;
+}
+
+WF_PUBLIC bool weft__future_done(struct weft__future *handle)
+{
+    return settled((struct wf_future *)handle);
+}
+
+WF_PUBLIC void weft__future_detach(struct weft__future *handle)
+{
+    struct wf_future *f = (struct wf_future *)handle;
+    if (f == NULL)
+        return;
+    struct wf_thread *thread = wf_enter();
+    wf_spinlock_lock(&f->lock);
+    bool done = wf_load_relaxed(&f->state) != WF_FUTURE_PENDING;
+    f->detached = true;
+    wf_spinlock_unlock(&f->lock);
+    if (done)
+        wf_future_free(f);
+    wf_leave(thread);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* future.h - the cell that a routine's result goes to. See weft/future.h for the contract. */
+#ifndef WEFT_SCOPE_FUTURE_H
+#define WEFT_SCOPE_FUTURE_H
+
+#include <weft/future.h>
+
+#include "base/spinlock.h"
+#include "sched/thread.h"
+
+struct wf_result;
+
+enum wf_future_state { WF_FUTURE_PENDING, WF_FUTURE_DONE, WF_FUTURE_PANICKED };
+
+/* One line of memory. `state` leaves PENDING once, under the lock, after the payload is written ([F1] release); whoever
+ * has loaded another value ([F2] acquire) reads the payload without the lock. */
+struct wf_future {
+    struct wf_spinlock lock;
+    _Atomic uint8_t state;
+    bool x87;                   /* immutable: the value is in st(0) */
+    bool detached;              /* lock: nobody will ask; freed when settled */
+    struct wf_waiter *waiters;  /* lock; newest first */
+    union {
+        struct {
+            uint64_t integer[2];
+            double vector[2][2];
+        } value;
+        long double x87_value;
+        char *message;          /* PANICKED: malloc'd, stays */
+    };
+};
+
+struct wf_future *wf_future_create(bool x87);
+void wf_future_free(struct wf_future *f);
+void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result);
+void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message);
+
+/* The stubs' C parts: fill `out`, return whether the value is in st(0). */
+int wf_future_await(struct wf_future *f, struct wf_result *out);
+int wf_future_result(struct wf_future *f, struct wf_result *out);
+
+#endif

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+/* What base/low.c must not include. */
