@@ -31,6 +31,14 @@ WF_NOINLINE void wf_chan_mark_unsettled(void)
 
 /* ---- values ---- */
 
+WF_NOINLINE void *wf_chan_allocate(size_t size)
+{
+    int saved = errno;
+    void *p = malloc(size);
+    errno = saved;
+    return p;
+}
+
 WF_NOINLINE void wf_chan_copy_any(void *to, const void *from, size_t size)
 {
     switch (size) {
@@ -117,7 +125,7 @@ WF_INLINE void complete(struct wf_thread *thread, struct wf_waiter *w, int statu
     } else {
         if (w->status != NULL)
             *w->status = status;
-        r->ret = w->index;
+        r->ret = (int32_t)w->index;
     }
     wf_ready(thread, r);
 }
@@ -406,7 +414,7 @@ WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
     char *buffer = NULL;
     if (!unbounded && (capacity > PTRDIFF_MAX || __builtin_mul_overflow(capacity, elem_size, &bytes) || bytes > most_bytes))
         wf_misuse("weft_chan_make: absurd capacity: %zu elements of %zu bytes", capacity, elem_size);
-    if (bytes != 0 && (buffer = malloc(bytes)) == NULL)
+    if (bytes != 0 && (buffer = wf_chan_allocate(bytes)) == NULL)
         return NULL;
     struct weft__chan *c = wf_object_alloc(sizeof(*c));
     if (c == NULL) {

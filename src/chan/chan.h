@@ -156,6 +156,9 @@ int wf_chan_recv_step(struct weft__chan *c, void *out, struct wf_chan_rest *ret_
 /* Does it. Inside the runtime, no lock held. */
 void wf_chan_finish(struct wf_thread *thread, struct weft__chan *c, const struct wf_chan_rest *rest);
 
+/* malloc that leaves errno alone. */
+void *wf_chan_allocate(size_t size);
+
 /* ---- unbounded.c ---- */
 
 /* `write` has reached `write_end`, `read` has reached `read_end`; the lock is held. The second returns a segment that

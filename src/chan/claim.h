@@ -26,6 +26,12 @@ WF_INLINE uint32_t wf_claim_prepare(struct wf_routine *self)
     return wait | WF_CLAIM_WAITING;
 }
 
+/* The wait that was prepared does not take place. */
+WF_INLINE void wf_claim_abandon(struct wf_routine *self, uint32_t waiting)
+{
+    wf_store_relaxed(&self->claim, waiting & ~(uint32_t)WF_CLAIM_STATE);
+}
+
 /* Relaxed: a hint, or the channel's lock is held and orders it after the commit. */
 WF_INLINE bool wf_claim_is_open(struct wf_routine *r)
 {

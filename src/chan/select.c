@@ -52,26 +52,49 @@
 #include <weft/select.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "chan/chan.h"
 #include "chan/claim.h"
+#include "sched/hooks.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 #include "time/clock.h"
 
 _Static_assert(sizeof(weft_case) == 32, "a case is passed by memory: keep it small");
 
-/* Attempts on what looked ready, before all channels are locked. */
-enum { ATTEMPTS = 3 };
+enum {
+    FEW = 8,      /* so many cases are waited for without allocating */
+    ATTEMPTS = 3, /* at what looked ready, before all channels are locked */
+};
+
+/* One per channel case. */
+struct place {
+    struct wf_waiter waiter; /* owner before the commit, then the channel's lock, then (taken out) whoever won */
+    struct weft__chan *chan;
+};
+
+struct record {
+    struct wf_routine *self;
+    struct place *places;    /* in the order of the channels' addresses; owner */
+    size_t n_places;
+    uint32_t waiting;        /* value of self->claim while the wait can be ended */
+    bool timed;
+    uint32_t after;          /* index of the earliest weft_after, if timed */
+    struct wf_timer timer;   /* pending from the commit on, if timed */
+    _Atomic bool committed;  /* the commit does not touch the record any more: [C2] */
+};
 
 /* ---- looking without locks ---- */
 
-static bool is_channel_case(const weft_case *k)
-{
-    return (k->weft__kind == WEFT__CASE_RECV || k->weft__kind == WEFT__CASE_SEND) && k->weft__chan != NULL;
-}
+struct look {
+    ptrdiff_t otherwise; /* -1: there is none */
+    size_t n_channels;
+    uint64_t n_locked;   /* sum over the channels */
+    bool ready, invalid;
+};
 
 WF_INLINE bool looks_blocked(const weft_case *k)
 {
@@ -87,9 +110,50 @@ WF_INLINE bool looks_blocked(const weft_case *k)
     }
 }
 
-/* Chooses one of those that seem ready, each with the same chance: the n-th of them replaces the choice so far with
- * probability 1/n. -1: none. */
-static ptrdiff_t choose(struct wf_rand *rand, const weft_case *cases, size_t n, bool (*blocked)(const weft_case *))
+WF_INLINE bool is_channel_case(const weft_case *k)
+{
+    return k->weft__chan != NULL && (k->weft__kind == WEFT__CASE_RECV || k->weft__kind == WEFT__CASE_SEND);
+}
+
+WF_INLINE struct look look(const weft_case *cases, size_t n)
+{
+    struct look found = {.otherwise = -1};
+    for (size_t i = 0; i < n; i++) {
+        const weft_case *k = &cases[i];
+        if (is_channel_case(k)) {
+            found.n_channels++;
+            found.n_locked += wf_load_acquire(&k->weft__chan->n_locked);
+        } else if (k->weft__kind == WEFT__CASE_OTHERWISE) {
+            found.otherwise = (ptrdiff_t)i;
+        }
+        found.ready |= !looks_blocked(k);
+        found.invalid |= k->weft__kind >= WEFT__N_CASE_KINDS;
+    }
+    return found;
+}
+
+/* [S1] A select with `otherwise` that has found all channels blocked, one after the other, must be sure that there was a
+ * moment at which all of them were. So it looks twice, and believes it if all were blocked both times and none was
+ * locked in between. An operation counts itself in n_locked [S1], then changes what decides about readiness [S2], both
+ * with release, in one critical section. We load, all with acquire: n_locked, the state; again the state, n_locked.
+ * If n_locked is the same, at most one critical section of that channel, counted before we began, overlaps the time
+ * between our two looks; a channel that became ready and blocked again in that time would have needed two. So each was
+ * blocked all the time between its two looks, and the end of the first round is the moment. The sums are equal
+ * only if all are, for none ever decreases. */
+WF_INLINE bool still_blocked(const weft_case *cases, size_t n, uint64_t n_locked)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!looks_blocked(&cases[i]))
+            return false;
+        if (is_channel_case(&cases[i]))
+            n_locked -= wf_load_acquire(&cases[i].weft__chan->n_locked);
+    }
+    return n_locked == 0;
+}
+
+/* Chooses one of those that are not blocked, each with the same chance: the n-th of them takes the place of the choice so
+ * far with probability 1/n. -1: all are blocked. */
+WF_INLINE ptrdiff_t choose(struct wf_rand *rand, const weft_case *cases, size_t n, bool (*blocked)(const weft_case *))
 {
     ptrdiff_t chosen = -1;
     uint32_t n_ready = 0;
@@ -101,4 +165,343 @@ static ptrdiff_t choose(struct wf_rand *rand, const weft_case *cases, size_t n, 
             chosen = (ptrdiff_t)i;
     }
     return chosen;
+}
+
+/* ---- running a case ---- */
+
+/* The case's channel is locked. 0: it ran; -EAGAIN: it cannot, now; -ENOSPC: wf_chan_add_segment() first. */
+static int step(const weft_case *k, struct wf_chan_rest *ret_rest)
+{
+    int result = k->weft__kind == WEFT__CASE_RECV
+                     ? wf_chan_recv_step(k->weft__chan, k->weft__arg.out, ret_rest)
+                     : wf_chan_send_step(k->weft__chan, k->weft__arg.value, ret_rest);
+    if (result != 0 && result != -EPIPE)
+        return result;
+    if (k->weft__status != NULL)
+        *k->weft__status = result;
+    return 0;
+}
+
+/* One case that looked ready, under its channel's lock only. */
+static int attempt(struct wf_thread *thread, const weft_case *k)
+{
+    struct weft__chan *c = k->weft__chan;
+    struct wf_chan_rest rest;
+    if (k->weft__kind == WEFT__CASE_AFTER)
+        return 0;
+    wf_chan_lock(c);
+    int result = step(k, &rest);
+    wf_chan_unlock(c);
+    wf_chan_finish(thread, c, &rest);
+    if (WF_UNLIKELY(result == -ENOSPC))
+        return wf_chan_add_segment(c) != 0 ? -ENOMEM : -EAGAIN;
+    return result;
+}
+
+/* ---- all channels locked ---- */
+
+static void lock_all(const struct record *record)
+{
+    struct weft__chan *locked = NULL;
+    for (size_t i = 0; i < record->n_places; i++) {
+        if (record->places[i].chan != locked)
+            wf_chan_lock(record->places[i].chan);
+        locked = record->places[i].chan;
+    }
+}
+
+static void unlock_all(const struct record *record)
+{
+    struct weft__chan *unlocked = NULL;
+    for (size_t i = 0; i < record->n_places; i++) {
+        if (record->places[i].chan != unlocked)
+            wf_chan_unlock(record->places[i].chan);
+        unlocked = record->places[i].chan;
+    }
+}
+
+/* Its channel is locked. */
+static bool is_blocked(const weft_case *k)
+{
+    struct weft__chan *c = k->weft__chan;
+    if (!is_channel_case(k))
+        return looks_blocked(k);
+    uint64_t count = wf_load_relaxed(&c->count);
+    uint32_t flags = wf_load_relaxed(&c->flags);
+    if (k->weft__kind == WEFT__CASE_RECV)
+        return count == 0 && (flags & WF_CHAN_CLOSED) == 0 && !wf_waitq_waits(&c->senders);
+    return flags == 0 && count >= wf_load_relaxed(&c->limit) && !wf_waitq_waits(&c->receivers);
+}
+
+/* Runs one case; all channels are locked, and are not when it has. Its index, -EAGAIN with the locks held, -ENOMEM. */
+static ptrdiff_t run_locked(struct wf_thread *thread, const struct record *record, const weft_case *cases, size_t n)
+{
+    for (;;) {
+        struct wf_chan_rest rest = {0};
+        int result = 0;
+        ptrdiff_t i = choose(&thread->rand, cases, n, is_blocked);
+        if (i < 0)
+            return -EAGAIN;
+        struct weft__chan *c = cases[i].weft__chan;
+        if (is_channel_case(&cases[i]))
+            result = step(&cases[i], &rest);
+        if (result == -EAGAIN)
+            continue; /* the peer's wait has been ended by others since we looked; its waiter is out of the queue now */
+        unlock_all(record);
+        if (result == 0) {
+            if (c != NULL)
+                wf_chan_finish(thread, c, &rest);
+            return i;
+        }
+        if (wf_chan_add_segment(c) != 0)
+            return -ENOMEM;
+        lock_all(record);
+    }
+}
+
+/* ---- the end of the wait ---- */
+
+bool wf_select_abort(struct wf_routine *r, void *object)
+{
+    uint32_t waiting = (uint32_t)(uintptr_t)object;
+    uint32_t setting = waiting - WF_CLAIM_WAITING + WF_CLAIM_SETTING;
+    /* As for a lock: between the two are only the owner's switch and its commit. */
+    for (unsigned round = 0; wf_load_acquire(&r->claim) == setting; round++) {
+        if (round % 64 == 63)
+            sched_yield();
+        wf_cpu_relax();
+    }
+    return wf_claim_at(r, waiting);
+}
+
+static bool claim_for_timer(struct wf_timer *timer)
+{
+    struct record *record = wf_container_of(timer, struct record, timer);
+    struct wf_routine *r = record->self;
+    if (!wf_claim_at(r, record->waiting))
+        return false;
+    r->ret = (int32_t)record->after;
+    return true;
+}
+
+static void time_is_up(void *arg)
+{
+    wf_ready(wf_thread_self(), arg);
+}
+
+/* ---- waiting ---- */
+
+static int by_channel(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct place *)a)->chan, y = (uintptr_t)((const struct place *)b)->chan;
+    return (x > y) - (x < y);
+}
+
+static void set_place(struct place *place, struct weft__chan *c, uint32_t index)
+{
+    place->chan = c;
+    place->waiter.index = index;
+}
+
+static void sort_places(struct place *places, size_t n)
+{
+    if (n > FEW) {
+        qsort(places, n, sizeof(*places), by_channel);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct weft__chan *c = places[i].chan;
+        uint32_t index = places[i].waiter.index;
+        size_t at = i;
+        for (; at > 0 && (uintptr_t)places[at - 1].chan > (uintptr_t)c; at--)
+            set_place(&places[at], places[at - 1].chan, places[at - 1].waiter.index);
+        set_place(&places[at], c, index);
+    }
+}
+
+/* The channels, in their order, and the time limit. */
+static void arrange(struct record *record, const weft_case *cases, size_t n)
+{
+    int64_t least = INT64_MAX;
+    size_t n_places = 0;
+    for (size_t i = 0; i < n; i++) {
+        const weft_case *k = &cases[i];
+        if (is_channel_case(k))
+            set_place(&record->places[n_places++], k->weft__chan, (uint32_t)i);
+        if (k->weft__kind != WEFT__CASE_AFTER || (record->timed && k->weft__arg.duration_ns >= least))
+            continue;
+        record->timed = true;
+        record->after = (uint32_t)i;
+        least = k->weft__arg.duration_ns;
+    }
+    sort_places(record->places, n_places);
+    if (record->timed)
+        record->timer = (struct wf_timer){.deadline_ns = wf_deadline_after(wf_now_ns(), least),
+                                          .claim = claim_for_timer,
+                                          .expire = time_is_up};
+}
+
+/* Several cases of one channel get their places in its queues in random order: each shall have the same chance. */
+static void shuffle_equals(struct wf_rand *rand, struct place *places, size_t n)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (places[i].chan != places[first].chan) {
+            first = i;
+            continue;
+        }
+        size_t other = first + wf_rand_below(rand, (uint32_t)(i - first + 1));
+        uint32_t index = places[i].waiter.index;
+        places[i].waiter.index = places[other].waiter.index;
+        places[other].waiter.index = index;
+    }
+}
+
+/* All channels are locked. */
+static void queue_all(struct record *record, const weft_case *cases)
+{
+    for (size_t i = 0; i < record->n_places; i++) {
+        struct place *place = &record->places[i];
+        const weft_case *k = &cases[place->waiter.index];
+        bool receives = k->weft__kind == WEFT__CASE_RECV;
+        place->waiter.routine = record->self;
+        place->waiter.elem = receives ? k->weft__arg.out : (void *)(uintptr_t)k->weft__arg.value;
+        place->waiter.status = k->weft__status;
+        place->waiter.is_select = true;
+        wf_waitq_push(receives ? &place->chan->receivers : &place->chan->senders, &place->waiter);
+    }
+}
+
+static void commit(void *arg)
+{
+    struct record *record = arg;
+    struct wf_routine *self = record->self;
+    wf_store_release(&self->claim, record->waiting); /* [C1] pairs with the acquire in wf_claim_at */
+    unlock_all(record);
+    if (record->timed && wf_claim_is_open(self))
+        wf_timer_arm(wf_thread_self(), &record->timer);
+    wf_store_release(&record->committed, true); /* [C2] pairs with the acquire in clean_up */
+}
+
+/* Ours, and the channel is locked. */
+static void dequeue(struct place *place, const weft_case *cases)
+{
+    bool receives = cases[place->waiter.index].weft__kind == WEFT__CASE_RECV;
+    if (place->waiter.queued)
+        wf_waitq_remove(receives ? &place->chan->receivers : &place->chan->senders, &place->waiter);
+}
+
+/* After the wait: nobody knows the record any more when it returns. The case that won, if any, is out of its queue. */
+static void clean_up(struct record *record, const weft_case *cases, int won)
+{
+    struct place *places = record->places;
+    size_t n = record->n_places, next;
+    for (unsigned round = 1; !wf_load_acquire(&record->committed); round++) { /* [C2] */
+        wf_cpu_relax();
+        if (round % 64 == 0)
+            sched_yield();
+    }
+    struct wf_thread *thread = wf_enter();
+    if (record->timed)
+        wf_timer_cancel(&record->timer);
+    for (size_t i = 0; i < n; i = next) {
+        struct weft__chan *c = places[i].chan;
+        for (next = i + 1; next < n && places[next].chan == c; next++)
+            ;
+        if (next == i + 1 && (int)places[i].waiter.index == won)
+            continue;
+        wf_chan_lock(c);
+        for (size_t j = i; j < next; j++)
+            dequeue(&places[j], cases);
+        wf_chan_unlock(c);
+    }
+    wf_leave(thread);
+}
+
+/* All channels are locked and all cases blocked. What the waiting came to. Inlined, like its caller: every frame between
+ * the switch and the user's code is a return that the processor mispredicts. */
+WF_INLINE int wait_for_any(struct wf_thread *thread, struct record *record, const weft_case *cases)
+{
+    struct wf_routine *self = thread->current;
+    record->self = self;
+    record->timer.arg = self;
+    record->waiting = wf_claim_prepare(self);
+    if (WF_UNLIKELY(wf_wait_begin(self, WF_WAIT_SELECT, (void *)(uintptr_t)record->waiting))) {
+        wf_claim_abandon(self, record->waiting);
+        unlock_all(record);
+        return wf_wait_refused(thread, self);
+    }
+    shuffle_equals(&thread->rand, record->places, record->n_places);
+    queue_all(record, cases);
+    int result = wf_park_call(thread, commit, record);
+    clean_up(record, cases, result);
+    return result;
+}
+
+/* Decides with all channels locked; waits if need be. */
+WF_INLINE int select_locked(struct record *record, const weft_case *cases, size_t n, ptrdiff_t otherwise)
+{
+    struct wf_thread *thread = wf_enter();
+    lock_all(record);
+    ptrdiff_t result = run_locked(thread, record, cases, n);
+    if (WF_LIKELY(result == -EAGAIN && otherwise < 0))
+        return wait_for_any(thread, record, cases);
+    if (result == -EAGAIN) {
+        unlock_all(record);
+        result = otherwise;
+    }
+    wf_leave(thread);
+    return (int)result;
+}
+
+static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n, ptrdiff_t otherwise, size_t n_channels)
+{
+    struct place few[FEW], *many = NULL;
+    struct record record;
+    if (n_channels > FEW && (many = wf_chan_allocate(n_channels * sizeof(*many))) == NULL)
+        return -ENOMEM;
+    record.places = many != NULL ? many : few;
+    record.n_places = n_channels;
+    record.timed = false;
+    wf_store_relaxed(&record.committed, false);
+    arrange(&record, cases, n);
+    /* Timers are the workers' business; a plain thread may be the first to need one. */
+    int result = record.timed && WF_UNLIKELY(wf_n_workers == 0) ? wf_hooks.ensure_started() : 0;
+    if (WF_LIKELY(result == 0))
+        result = select_locked(&record, cases, n, otherwise);
+    if (WF_UNLIKELY(many != NULL))
+        free(many);
+    return result;
+}
+
+/* Something looked ready, or the select has to wait. */
+static WF_NOINLINE int select_in_runtime(const weft_case *cases, size_t n, ptrdiff_t otherwise, size_t n_channels)
+{
+    for (int attempts = 0; attempts < ATTEMPTS; attempts++) {
+        struct wf_thread *thread = wf_enter();
+        ptrdiff_t i = choose(&thread->rand, cases, n, looks_blocked);
+        int result = i >= 0 ? attempt(thread, &cases[i]) : 0;
+        wf_leave(thread);
+        if (i < 0)
+            break;
+        if (WF_LIKELY(result == 0))
+            return (int)i;
+        if (result != -EAGAIN)
+            return result;
+    }
+    return select_slowly(cases, n, otherwise, n_channels);
+}
+
+WF_PUBLIC int weft_select_n(const weft_case *cases, size_t n)
+{
+    bool undisturbed = wf_chan_settle();
+    struct look found = look(cases, n);
+    if (WF_UNLIKELY(found.invalid || n > INT_MAX))
+        return -EINVAL;
+    if (!found.ready && found.otherwise < 0)
+        return select_slowly(cases, n, found.otherwise, found.n_channels);
+    /* One channel needs no second look. */
+    if (!found.ready && undisturbed && (found.n_channels < 2 || still_blocked(cases, n, found.n_locked)))
+        return (int)found.otherwise;
+    return select_in_runtime(cases, n, found.otherwise, found.n_channels);
 }

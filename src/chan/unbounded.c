@@ -86,7 +86,7 @@ WF_NOINLINE struct wf_segment *wf_chan_read_segment_done(struct weft__chan *c)
 
 WF_COLD int wf_chan_add_segment(struct weft__chan *c)
 {
-    struct wf_segment *segment = malloc(sizeof(*segment) + segment_size(c->elem_size));
+    struct wf_segment *segment = wf_chan_allocate(sizeof(*segment) + segment_size(c->elem_size));
     if (segment == NULL)
         return -ENOMEM;
     wf_chan_lock(c);

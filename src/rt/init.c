@@ -17,6 +17,7 @@
 #include "chan/chan.h"
 #include "chan/select.h"
 #include "debug/deadlock.h"
+#include "debug/fault.h"
 #include "rt/config.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
@@ -30,6 +31,7 @@
 #include "stack/overflow.h"
 #include "sync/lockdebug.h"
 #include "sync/lot.h"
+#include "time/clock.h"
 
 static struct {
     pthread_mutex_t lock;

@@ -212,28 +212,24 @@ static struct wf_routine *pop_pinned(struct wf_thread *thread)
     return r;
 }
 
-/* The next of this worker's own queues, the ring before `next` if so asked. */
-static struct wf_routine *pop_local(struct wf_worker *worker, bool ring_first)
+/* The next of this worker's own queues, `next` last if so asked. */
+static struct wf_routine *pop_local(struct wf_worker *worker, bool next_last)
 {
     struct wf_routine *next = wf_load_relaxed(&worker->next);
-    if (next != NULL && !ring_first) {
+    struct wf_routine *r = next;
+    if (next == NULL || next_last) {
+        r = wf_queue_take(worker);
+        if (r == NULL)
+            r = wf_ring_take(worker, NULL);
+    }
+    if (r == NULL)
+        r = next;
+    if (r != NULL && r == next)
         wf_store_relaxed(&worker->next, NULL);
-        return next;
-    }
-    uint32_t n = wf_load_relaxed(&worker->n_batch);
-    if (n > 0) {
-        wf_store_relaxed(&worker->n_batch, n - 1);
-        return worker->batch[n - 1];
-    }
-    struct wf_routine *r = wf_ring_take(worker, NULL);
-    if (r == NULL && next != NULL) {
-        wf_store_relaxed(&worker->next, NULL);
-        return next;
-    }
     return r;
 }
 
-/* Takes a fair share of the injection queue: one to run, the others into the ring. */
+/* Takes a fair share of the injection queue: one to run, the others into the private queue. */
 static struct wf_routine *take_injected(struct wf_worker *worker)
 {
     uint32_t length = wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]);
@@ -241,12 +237,9 @@ static struct wf_routine *take_injected(struct wf_worker *worker)
         return NULL;
     struct wf_routine *out[INJECT_TAKE];
     uint32_t share = length / wf_n_workers + 1;
-    uint32_t room = WF_RING_SIZE - wf_ring_length(&worker->ring);
-    share = share < INJECT_TAKE ? share : INJECT_TAKE;
-    share = share < room ? share : room;
-    uint32_t n = wf_inject_pop_many(out, share > 0 ? share : 1, WF_PRIORITY_NORMAL);
+    uint32_t n = wf_inject_pop_many(out, share < INJECT_TAKE ? share : INJECT_TAKE, WF_PRIORITY_NORMAL);
     for (uint32_t i = 1; i < n; i++)
-        wf_ring_push(worker, out[i]);
+        wf_queue_put(worker, out[i]);
     return n > 0 ? out[0] : NULL;
 }
 
@@ -269,6 +262,10 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
     renew_budget(worker, now);
     if (wf_load_relaxed(&worker->timers.earliest_ns) <= now)
         run_timers(thread, &worker->timers, now);
+    if (wf_load_relaxed(&wf_idle_word) != 0 && wf_queue_length(worker) > 1) {
+        wf_share(worker, false);
+        wf_idle_wake();
+    }
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
     if (r == NULL)
         r = pop_pinned(thread);
@@ -290,16 +287,8 @@ static void rescue(struct wf_worker *victim)
     struct wf_thread *thread = wf_load_acquire(&victim->thread);
     if (thread == NULL || !wf_guard_seize(thread))
         return;
-    if (thread->worker == victim) {
-        uint32_t n = wf_load_relaxed(&victim->n_batch);
-        while (n > 0)
-            wf_ring_push(victim, victim->batch[--n]);
-        wf_store_relaxed(&victim->n_batch, 0);
-        struct wf_routine *next = wf_load_relaxed(&victim->next);
-        wf_store_relaxed(&victim->next, NULL);
-        if (next != NULL)
-            wf_ring_push(victim, next);
-    }
+    if (thread->worker == victim)
+        wf_share(victim, true);
     wf_guard_release(thread, false);
 }
 
@@ -323,7 +312,7 @@ static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker 
     }
     bool stale = still && sights->now - sights->seen_ns[i] >= STALE_NS;
     uint32_t length = wf_ring_length(&victim->ring);
-    if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_load_relaxed(&victim->n_batch) > 0)) {
+    if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_queue_length(victim) > 0)) {
         rescue(victim);
         length = wf_ring_length(&victim->ring);
     }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* object.c - a bump arena of 2 MiB chunks; what is handed out stays for the life of the process. */
+/* object.c - a bump arena; what is handed out stays for the life of the process.
+ *
+ * The first chunk is small, later ones are 2 MiB, aligned and huge-page backed where the kernel agrees: a page fault
+ * for every 4 KiB would cost 20 ns for each 64-byte cell.
+ */
 #define _GNU_SOURCE
 #include "sched/object.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/mman.h>
 
-#include "base/spinlock.h"
 #include "base/compiler.h"
+#include "base/spinlock.h"
+#include "sched/worker.h"
 
-enum { CHUNK = 2 << 20, ALIGN = 64 };
+enum { FIRST_CHUNK = 256 << 10, CHUNK = 2 << 20, ALIGN = 64, WORKER_SHARE = 16 << 10 };
 
 static struct {
     struct wf_spinlock lock;
@@ -18,29 +24,66 @@ static struct {
 
 static void *map(size_t size)
 {
-    int saved = errno;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    errno = saved;
     return p == MAP_FAILED ? NULL : p;
+}
+
+static char *map_huge_chunk(void)
+{
+    char *p = map(2 * (size_t)CHUNK);
+    if (p == NULL)
+        return map(CHUNK);
+    char *aligned = (char *)(((uintptr_t)p + CHUNK - 1) & ~(uintptr_t)(CHUNK - 1));
+    if (aligned > p)
+        munmap(p, (size_t)(aligned - p));
+    munmap(aligned + CHUNK, (size_t)(p + 2 * (size_t)CHUNK - (aligned + CHUNK)));
+    madvise(aligned, CHUNK, MADV_HUGEPAGE);
+    return aligned;
+}
+
+static bool add_chunk_locked(void)
+{
+    bool first = arena.end == NULL;
+    char *chunk = first ? map(FIRST_CHUNK) : map_huge_chunk();
+    if (chunk == NULL)
+        return false;
+    arena.at = chunk;
+    arena.end = chunk + (first ? FIRST_CHUNK : CHUNK);
+    return true;
 }
 
 void *wf_object_alloc(size_t size)
 {
+    int saved = errno;
+    void *p = NULL;
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (size >= CHUNK / 8)
-        return map(size);
-    wf_spinlock_lock(&arena.lock);
-    if ((size_t)(arena.end - arena.at) < size) {
-        char *chunk = map(CHUNK);
-        if (chunk == NULL) {
-            wf_spinlock_unlock(&arena.lock);
+    if (size >= FIRST_CHUNK / 8) {
+        p = map(size);
+    } else {
+        wf_spinlock_lock(&arena.lock);
+        if ((size_t)(arena.end - arena.at) >= size || add_chunk_locked()) {
+            p = arena.at;
+            arena.at += size;
+        }
+        wf_spinlock_unlock(&arena.lock);
+    }
+    errno = saved;
+    return p;
+}
+
+void *wf_object_cell(struct wf_worker *worker)
+{
+    if (worker == NULL)
+        return wf_object_alloc(ALIGN);
+    if (worker->cells == worker->cells_end) {
+        worker->cells = wf_object_alloc(WORKER_SHARE);
+        if (worker->cells == NULL) {
+            worker->cells_end = NULL;
             return NULL;
         }
-        arena.at = chunk;
-        arena.end = chunk + CHUNK;
+        worker->cells_end = worker->cells + WORKER_SHARE;
     }
-    void *p = arena.at;
-    arena.at += size;
-    wf_spinlock_unlock(&arena.lock);
+    void *p = worker->cells;
+    worker->cells += ALIGN;
     return p;
 }

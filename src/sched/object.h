@@ -13,4 +13,8 @@
 /* Zeroed, aligned to 64 bytes; NULL when out of memory. Any thread; takes a lock. */
 void *wf_object_alloc(size_t size);
 
+struct wf_worker;
+/* The same for one line of memory, from the worker's own share: no lock. NULL worker: as above. */
+void *wf_object_cell(struct wf_worker *worker);
+
 #endif

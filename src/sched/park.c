@@ -47,8 +47,7 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
         return;
     }
     if (WF_PERTURB && worker != NULL && (r->flags & WF_SPECIAL) == 0 && wf_rand_below(&thread->rand, 4) == 0) {
-        wf_ring_push(worker, r); /* stress: mostly to whoever takes it first */
-        wf_idle_wake();
+        wf_push(worker, r); /* stress: mostly to whoever takes it first */
         return;
     }
     enum wf_priority priority = (r->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
@@ -141,26 +140,24 @@ WF_PUBLIC void weft_yield(void)
         return;
     }
     struct wf_routine *self = thread->current;
-    struct wf_ring *ring = &worker->ring;
-    uint32_t tail = wf_load_relaxed(&ring->tail);
     /* Routines wait in the injection queue: they came before us, so we queue behind them. */
-    if (WF_UNLIKELY((self->flags & WF_SPECIAL) != 0 || wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]) > 0 ||
-                    tail - wf_load_acquire(&ring->head) >= WF_RING_SIZE)) {
+    if (WF_UNLIKELY((self->flags & WF_SPECIAL) != 0 || wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]) > 0)) {
         yield_special(thread, worker, self);
         return;
     }
-    /* Nobody else could run: stay. */
-    if (worker->budget > 1 && wf_load_relaxed(&worker->next) == NULL && wf_load_relaxed(&worker->n_batch) == 0 &&
-        wf_load_relaxed(&ring->head) == tail) {
+    struct wf_ring *ring = &worker->ring;
+    bool alone = wf_load_relaxed(&worker->next) == NULL && wf_queue_length(worker) == 0 &&
+                 wf_load_relaxed(&ring->head) == wf_load_relaxed(&ring->tail);
+    if (worker->budget > 1 && alone) {
         worker->budget--;
         wf_store_relaxed(&worker->tick, wf_load_relaxed(&worker->tick) + 1);
         wf_leave(thread);
         return;
     }
-    /* The slot is written now; the tail that publishes it is stored by the switch ([R1]). wf_pick pushes nothing. */
-    wf_store_relaxed(&ring->slots[tail % WF_RING_SIZE], self);
+    /* Private: a seizer sees it only after the switch has cleared in_rt, that is with the context saved. */
+    wf_queue_put(worker, self);
     struct wf_routine *to = wf_pick(thread, worker);
-    WF_SWITCH(self, to, thread, &ring->tail, tail + 1);
+    WF_SWITCH(self, to, thread, &thread->no_commit, 0);
 }
 
 /* ---- sleep ---- */

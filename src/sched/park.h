@@ -40,7 +40,6 @@
 struct wf_routine *wf_stack_bind(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r);
 /* park.c: the uncommon ways. */
 void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r);
-void wf_ring_overflow(struct wf_worker *worker, struct wf_routine *r);
 void wf_idle_wake_slow(void);
 int wf_park_foreign(struct wf_thread *thread, struct wf_spinlock *lock);
 int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void *arg);
@@ -59,17 +58,14 @@ WF_INLINE void wf_idle_wake(void)
         wf_idle_wake_slow();
 }
 
-/* Appends to the worker's ring, or to the injection queue when it is full. */
-WF_INLINE void wf_ring_push(struct wf_worker *worker, struct wf_routine *r)
+/* Makes r the last of this worker's runnable routines. A worker that has just become idle may be overlooked here: then
+ * the scheduler loop shares the private queue at its next look around. */
+WF_INLINE void wf_push(struct wf_worker *worker, struct wf_routine *r)
 {
-    struct wf_ring *ring = &worker->ring;
-    uint32_t tail = wf_load_relaxed(&ring->tail);
-    if (WF_UNLIKELY(tail - wf_load_acquire(&ring->head) >= WF_RING_SIZE)) {
-        wf_ring_overflow(worker, r);
-        return;
-    }
-    wf_store_relaxed(&ring->slots[tail % WF_RING_SIZE], r);
-    wf_store_release(&ring->tail, tail + 1); /* [R1] pairs with [R2] in runq.c */
+    if (WF_LIKELY(wf_load_relaxed(&wf_idle_word) == 0))
+        wf_queue_put(worker, r);
+    else
+        wf_push_slow(worker, r);
 }
 
 /* Makes r, which waited (or is fresh) and belongs to the caller, runnable. Inside the runtime, no object lock held that
@@ -84,10 +80,8 @@ WF_INLINE void wf_ready(struct wf_thread *thread, struct wf_routine *r)
     }
     struct wf_routine *displaced = wf_load_relaxed(&worker->next);
     wf_store_relaxed(&worker->next, r);
-    if (displaced != NULL) {
-        wf_ring_push(worker, displaced);
-        wf_idle_wake();
-    }
+    if (displaced != NULL)
+        wf_push(worker, displaced);
 }
 
 /* [P1] True: the wait must not begin; unlock and return wf_wait_refused(). */
@@ -109,11 +103,9 @@ WF_INLINE struct wf_routine *wf_pick_any(struct wf_thread *thread, struct wf_wor
         wf_store_relaxed(&worker->next, NULL);
         return r;
     }
-    uint32_t n = wf_load_relaxed(&worker->n_batch);
-    if (n > 0) {
-        wf_store_relaxed(&worker->n_batch, n - 1);
-        return worker->batch[n - 1];
-    }
+    r = wf_queue_take(worker);
+    if (WF_LIKELY(r != NULL))
+        return r;
     return wf_ring_take(worker, thread->scheduler);
 }
 

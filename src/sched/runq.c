@@ -1,23 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* runq.c - what happens at the two ends of a worker's ring that are not the common case: full, and stolen from. */
+/* runq.c - the uncommon ways through a worker's queues: somebody is idle, a thief. */
 #include "sched/runq.h"
+
+#include "base/assert.h"
 
 #include "sched/inject.h"
 #include "sched/park.h"
 
-/* The ring is full: half of it and `r` go to the injection queue, oldest first, so that order is kept. */
-WF_COLD void wf_ring_overflow(struct wf_worker *worker, struct wf_routine *r)
+WF_NOINLINE struct wf_routine *wf_ring_take_one(struct wf_ring *ring, struct wf_routine *otherwise)
 {
-    struct wf_routine *out[WF_RING_SIZE / 2];
-    uint32_t n = wf_ring_take_many(&worker->ring, out, WF_RING_SIZE / 2, false);
-    if (n == 0) { /* thieves were faster: there is room now */
-        wf_ring_push(worker, r);
-        return;
-    }
-    for (uint32_t i = 0; i + 1 < n; i++)
-        out[i]->link = out[i + 1];
-    out[n - 1]->link = r;
-    wf_inject_push_list(out[0], r, n + 1, WF_PRIORITY_NORMAL);
+    struct wf_routine *r;
+    return wf_ring_take_many(ring, &r, 1, false) == 1 ? r : otherwise;
+}
+
+WF_NOINLINE void wf_push_slow(struct wf_worker *worker, struct wf_routine *r)
+{
+    if (!wf_ring_put(&worker->ring, r))
+        wf_queue_put(worker, r);
+    wf_idle_wake();
+}
+
+void wf_share(struct wf_worker *worker, bool all)
+{
+    uint32_t n = wf_queue_length(worker);
+    if (!all)
+        n /= 2;
+    for (; n > 0 && wf_ring_length(&worker->ring) < WF_RING_SIZE; n--)
+        if (!wf_ring_put(&worker->ring, wf_queue_take(worker)))
+            wf_fatal("the ring lost room while only its owner fills it");
+    struct wf_routine *next = wf_load_relaxed(&worker->next);
+    if (all && next != NULL && wf_ring_put(&worker->ring, next))
+        wf_store_relaxed(&worker->next, NULL);
 }
 
 struct wf_routine *wf_ring_steal(struct wf_worker *thief, struct wf_worker *victim)
@@ -27,6 +40,6 @@ struct wf_routine *wf_ring_steal(struct wf_worker *thief, struct wf_worker *vict
     if (n == 0)
         return NULL;
     for (uint32_t i = 1; i < n; i++)
-        wf_ring_push(thief, out[i]);
+        wf_queue_put(thief, out[i]);
     return out[0];
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* runq.h - taking from a worker's ring: the owner in small batches, thieves by half. */
+/* runq.h - a worker's private queue, and its ring: the owner takes one by one, thieves by half. */
 #ifndef WEFT_SCHED_RUNQ_H
 #define WEFT_SCHED_RUNQ_H
 
+#include "sched/idle.h"
 #include "sched/worker.h"
 
 /* Takes up to `most` from the head into out[], oldest first. [R2] the acquire load of tail pairs with [R1]; the CAS on
@@ -36,18 +37,64 @@ WF_INLINE uint32_t wf_ring_length(struct wf_ring *ring)
     return n <= WF_RING_SIZE ? n : 0;
 }
 
-/* Owner: the oldest entry, or `otherwise`; refills the private batch behind it. Only when the batch is empty. */
+/* Owner: the oldest entry of the ring, or `otherwise`. */
+struct wf_routine *wf_ring_take_one(struct wf_ring *ring, struct wf_routine *otherwise);
 WF_INLINE struct wf_routine *wf_ring_take(struct wf_worker *worker, struct wf_routine *otherwise)
 {
-    struct wf_routine *taken[WF_BATCH_SIZE];
-    uint32_t n = wf_ring_take_many(&worker->ring, taken, WF_BATCH_SIZE, false);
-    if (n == 0)
+    struct wf_ring *ring = &worker->ring;
+    if (WF_LIKELY(wf_load_relaxed(&ring->head) == wf_load_relaxed(&ring->tail)))
         return otherwise;
-    for (uint32_t i = 1; i < n; i++)
-        worker->batch[n - 1 - i] = taken[i];
-    wf_store_relaxed(&worker->n_batch, n - 1);
-    return taken[0];
+    return wf_ring_take_one(ring, otherwise);
 }
+
+/* Owner. True: there was room. */
+WF_INLINE bool wf_ring_put(struct wf_ring *ring, struct wf_routine *r)
+{
+    uint32_t tail = wf_load_relaxed(&ring->tail);
+    if (WF_UNLIKELY(tail - wf_load_acquire(&ring->head) >= WF_RING_SIZE))
+        return false;
+    wf_store_relaxed(&ring->slots[tail % WF_RING_SIZE], r);
+    wf_store_release(&ring->tail, tail + 1); /* [R1] pairs with [R2] */
+    return true;
+}
+
+WF_INLINE uint32_t wf_queue_length(struct wf_worker *worker)
+{
+    return wf_load_relaxed(&worker->queue_length);
+}
+
+WF_INLINE void wf_queue_put(struct wf_worker *worker, struct wf_routine *r)
+{
+    r->link = NULL;
+    if (worker->queue_head == NULL)
+        worker->queue_head = r;
+    else
+        worker->queue_tail->link = r;
+    worker->queue_tail = r;
+    wf_store_relaxed(&worker->queue_length, wf_queue_length(worker) + 1);
+}
+
+WF_INLINE struct wf_routine *wf_queue_take(struct wf_worker *worker)
+{
+    struct wf_routine *r = worker->queue_head;
+    if (r == NULL)
+        return NULL;
+    worker->queue_head = r->link;
+    wf_store_relaxed(&worker->queue_length, wf_queue_length(worker) - 1);
+    return r;
+}
+
+/* Something waits in the worker's own places. A hint for others, exact for the owner. */
+WF_INLINE bool wf_worker_has_runnable(struct wf_worker *worker)
+{
+    return wf_load_relaxed(&worker->next) != NULL || wf_queue_length(worker) > 0 || wf_ring_length(&worker->ring) > 0;
+}
+
+/* Somebody is idle: into the ring, and wake. */
+void wf_push_slow(struct wf_worker *worker, struct wf_routine *r);
+
+/* Moves half of the private queue to the ring (all: everything, `next` too). Private access. */
+void wf_share(struct wf_worker *worker, bool all);
 
 /* Thief: moves up to half of the victim's ring into the thief's own and returns one of them, or NULL. The thief's ring
  * is empty. */

@@ -148,7 +148,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     if (error == 0 && (go->flags & WEFT__GO_FUTURE) != 0) {
         if ((go->flags & WEFT__GO_X87) != 0)
             r->flags |= WF_RESULT_IN_X87;
-        r->future = wf_hooks.future_create((go->flags & WEFT__GO_X87) != 0);
+        r->future = wf_hooks.future_create(worker, (go->flags & WEFT__GO_X87) != 0);
         go->future = r->future;
         if (r->future == NULL)
             error = -ENOMEM;

@@ -86,12 +86,11 @@ static void bind_or_refill(struct wf_thread *thread, struct wf_worker *worker, s
 
 static void run(struct wf_thread *thread, struct wf_routine *r)
 {
-    static _Atomic uint32_t nothing;
     struct wf_worker *worker = thread->worker;
     bind_or_refill(thread, worker, r);
     wf_store_relaxed(&worker->tick, wf_load_relaxed(&worker->tick) + 1);
     thread->current = r;
-    WF_SWITCH(thread->scheduler, r, thread, &nothing, 0);
+    WF_SWITCH(thread->scheduler, r, thread, &thread->no_commit, 0);
 }
 
 static void unmap_dead_stack(struct wf_worker *worker)

@@ -41,6 +41,7 @@ struct wf_thread {
     struct wf_worker *worker;       /* NULL: none (plain thread, or spare). Written by this thread inside the runtime,
                                        or by a seizer that holds it */
     struct wf_routine *current;     /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
+    _Atomic uint32_t no_commit;     /* where a switch that has nothing to publish stores */
     struct wf_routine *scheduler;   /* the context of the thread's own stack: the loop in thread.c */
 
     WF_ALIGNED_LINE _Atomic uint32_t wake;     /* futex: 1 = there is something for you */

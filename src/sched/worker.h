@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* worker.h - a slot that routines run on: run queues, timers, caches. WEFT_PROCS of them; a thread drives each.
  *
- * Order in which a worker takes work: every `budget` schedules the scheduler loop looks at timers, the injection queue
- * and the ring before `next`; in between `next`, the private batch, the ring. So `next` (the routine just woken by the
- * one that parks: still warm) cannot starve the ring, nor local work the injection queue.
+ * Three places for runnable routines: `next` (the routine just woken by the one that is about to park: still warm), the
+ * private queue, and the ring, which others steal from. While no worker is idle everything goes to the private queue,
+ * which costs no atomic instruction; as soon as one is, what is pushed goes to the ring, and the scheduler loop moves
+ * half of the private queue there. What a thread that computes for long keeps private is rescued by the guard protocol.
+ *
+ * Order in which a worker takes work: `next`, private queue, ring; but every `budget` schedules the scheduler loop looks
+ * at timers, the injection queue, the ring and the private queue before `next`, so that nothing starves.
+ *
+ * Measured: a yield through a stealable ring is 18 ns (the CAS of the taker waits for the whole store buffer), through
+ * the private queue 6 ns. Idea: Acar, Chargueraud, Rainey, "Scheduling parallel programs by work stealing with private
+ * deques", 2013.
  */
 #ifndef WEFT_SCHED_WORKER_H
 #define WEFT_SCHED_WORKER_H
@@ -14,9 +22,9 @@
 #include "time/timers.h"
 
 #if WF_PERTURB
-enum { WF_RING_SIZE = 4, WF_BATCH_SIZE = 2 };
+enum { WF_RING_SIZE = 4 };
 #else
-enum { WF_RING_SIZE = 256, WF_BATCH_SIZE = 8 };
+enum { WF_RING_SIZE = 256 };
 #endif
 enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_ROUTINES = 128, WF_FREE_STACKS = 64 };
 
@@ -36,7 +44,7 @@ enum wf_worker_state {
  */
 struct wf_ring {
     WF_ALIGNED_LINE _Atomic uint32_t head;  /* takers, by CAS */
-    WF_ALIGNED_LINE _Atomic uint32_t tail;  /* owner, [R1] release store; a yield stores it in the switch's commit */
+    WF_ALIGNED_LINE _Atomic uint32_t tail;  /* owner, [R1] release store */
     _Atomic(struct wf_routine *) slots[WF_RING_SIZE];
 };
 
@@ -44,10 +52,11 @@ struct wf_worker {
     /* Private: touched only by the thread that drives it, inside the runtime, or by a seizer that holds that thread. */
     _Atomic(struct wf_routine *) next;      /* runs before all else; read by others as a hint */
     uint32_t budget;                        /* schedules until the loop looks around */
-    _Atomic uint32_t n_batch;               /* read by others as a hint */
-    struct wf_routine *batch[WF_BATCH_SIZE]; /* taken from the ring's head; batch[n_batch - 1] is the oldest */
+    struct wf_routine *queue_head, *queue_tail; /* the private queue: FIFO linked by `link`; tail valid if head is */
+    _Atomic uint32_t queue_length;          /* of the private queue; read by others as a hint */
     struct wf_routine *fresh;               /* was picked but found no cached stack: first thing the loop starts */
     struct wf_routine *free_routines;
+    char *cells, *cells_end;                /* share of the object arena: sched/object.h */
     void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
     uint32_t n_free_routines;

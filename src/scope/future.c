@@ -9,12 +9,17 @@
 #include <string.h>
 
 #include "arch/context.h"
+#include "arch/x86_64/offsets.h"
 #include "sched/object.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 #include "scope/panic.h"
 
 _Static_assert(sizeof(struct wf_future) == WF_CACHELINE, "a future is one line");
+_Static_assert(offsetof(struct wf_future, state) == WF_FUTURE_STATE, "arch/x86_64/offsets.h");
+_Static_assert(offsetof(struct wf_future, x87) == WF_FUTURE_X87, "arch/x86_64/offsets.h");
+_Static_assert(offsetof(struct wf_future, value) == WF_FUTURE_VALUE, "arch/x86_64/offsets.h");
+_Static_assert(WF_FUTURE_PENDING == 0 && WF_FUTURE_PANICKED == WF_FUTURE_STATE_PANICKED, "arch/x86_64/offsets.h");
 
 void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
 void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
@@ -25,7 +30,7 @@ static struct {
     struct wf_future *free; /* lock: linked through `waiters` */
 } cells;
 
-struct wf_future *wf_future_create(bool x87)
+struct wf_future *wf_future_create(struct wf_worker *worker, bool x87)
 {
     struct wf_future *f = NULL;
     if (cells.free != NULL) {
@@ -36,7 +41,7 @@ struct wf_future *wf_future_create(bool x87)
         wf_spinlock_unlock(&cells.lock);
     }
     if (f == NULL)
-        f = wf_object_alloc(sizeof(*f));
+        f = wf_object_cell(worker);
     if (f == NULL)
         return NULL;
     f->waiters = NULL;
@@ -99,8 +104,8 @@ void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const
     publish(thread, f, WF_FUTURE_PANICKED);
 }
 
-/* Waits until f has settled. 0, or why the wait ended. */
-static WF_NOINLINE int join(struct wf_future *f)
+/* 0, or why the wait ended. */
+WF_NOINLINE int wf_future_join(struct wf_future *f)
 {
     static struct wf_spinlock never;
     struct wf_thread *thread = wf_enter();
@@ -126,27 +131,17 @@ static bool settled(struct wf_future *f)
     return f != NULL && wf_load_acquire(&f->state) != WF_FUTURE_PENDING; /* [F2] */
 }
 
-int wf_future_result(struct wf_future *f, struct wf_result *out)
+_Noreturn void wf_future_raise(struct wf_future *f)
 {
-    memcpy(out, &f->value, sizeof(f->value));
-    if (f->x87)
-        out->x87 = f->x87_value;
-    return f->x87;
-}
-
-int wf_future_await(struct wf_future *f, struct wf_result *out)
-{
-    if (!settled(f))
-        join(f);
-    if (wf_load_acquire(&f->state) == WF_FUTURE_PANICKED)
-        weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
-    return wf_future_result(f, out);
+    if (f == NULL)
+        weft_panic("weft_await: the wait for a future that never settles was ended");
+    weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
 }
 
 WF_PUBLIC int weft__future_wait(struct weft__future *handle)
 {
     struct wf_future *f = (struct wf_future *)handle;
-    int error = settled(f) ? 0 : join(f);
+    int error = settled(f) ? 0 : wf_future_join(f);
     if (error != 0)
         return error;
     if (wf_load_acquire(&f->state) != WF_FUTURE_PANICKED)

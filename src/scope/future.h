@@ -30,13 +30,14 @@ struct wf_future {
     };
 };
 
-struct wf_future *wf_future_create(bool x87);
+struct wf_future *wf_future_create(struct wf_worker *worker, bool x87);
 void wf_future_free(struct wf_future *f);
 void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result);
 void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message);
 
-/* The stubs' C parts: fill `out`, return whether the value is in st(0). */
-int wf_future_await(struct wf_future *f, struct wf_result *out);
-int wf_future_result(struct wf_future *f, struct wf_result *out);
+/* What the await stub calls: waits until f has settled, in a tail call, so that the stub is the only frame left. */
+int wf_future_join(struct wf_future *f);
+/* ... and when it has settled by a panic (or f is NULL and the wait was ended). */
+_Noreturn void wf_future_raise(struct wf_future *f);
 
 #endif

@@ -47,7 +47,7 @@
 #define SYS_process_madvise 440
 #endif
 
-#define DEFAULT_BYTES (WF_TSAN ? (size_t)16 << 30 : (size_t)256 << 30) /* TSan shadows four times what is mapped */
+#define DEFAULT_BYTES ((size_t)256 << 30)
 #define LEAST_BYTES ((size_t)1 << 20)
 #define CHUNK_BYTES ((size_t)2 << 20)
 #define STEP_BYTES ((size_t)64 << 20) /* the most that is made usable without being asked for */

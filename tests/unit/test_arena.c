@@ -17,6 +17,15 @@
 
 enum { KiB = 1024, MiB = 1024 * 1024 };
 
+#if WF_ASAN
+/* Tests that expect SIGSEGV want to see the signal itself. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "handle_segv=0:allocator_may_return_null=1";
+}
+#endif
+
 static void start(size_t slot_size, size_t most_bytes, bool force_no_guard_install)
 {
     cr_assert_eq(wf_arena_init(slot_size, most_bytes, force_no_guard_install), 0);
@@ -109,7 +118,7 @@ Test(arena, slots_larger_than_a_chunk_work)
 Test(arena, can_be_started_again_after_its_end)
 {
     for (unsigned i = 0; i < 3; i++) {
-        start(64 * KiB << i, 64 * MiB, false);
+        start((size_t)(64 * KiB) << i, 64 * MiB, false);
         cr_assert_eq(wf_arena_grow(10), 0);
         *(char *)wf_arena_low(take_one()) = 1;
         wf_arena_fini();

@@ -129,26 +129,50 @@ PROC(wf_try_resume)
     jmp .Ltry_done
 END(wf_try_resume)
 
-/* f(struct weft__future *): the stub's C part fills a struct wf_result and says whether the value is in st(0). */
-#define RESULT_STUB(name, get) \
-PROC(name); \
-    subq $(WF_RESULT_SIZE + 8), %rsp; \
-    .cfi_def_cfa_offset WF_RESULT_SIZE + 16; \
-    movq %rsp, %rsi; \
-    call get; \
-    testl %eax, %eax; \
-    jz 1f; \
-    fldt WF_RESULT_X87(%rsp); \
-1:  movq 0(%rsp), %rax; \
-    movq 8(%rsp), %rdx; \
-    movups WF_RESULT_VECTORS(%rsp), %xmm0; \
-    movups WF_RESULT_VECTORS+16(%rsp), %xmm1; \
-    addq $(WF_RESULT_SIZE + 8), %rsp; \
-    .cfi_def_cfa_offset 8; \
-    ret; \
-END(name)
+/* T weft_await(struct weft__future *rdi): the value in the registers that T comes back in. The wait is a tail call, so
+ * the stub's is the only frame between the switch and the user. */
+PROC(wf_await_stub)
+    pushq %rbx
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbx, -16
+    movq %rdi, %rbx
+    testq %rdi, %rdi
+    jz .Lwait
+    cmpb $0, WF_FUTURE_STATE(%rdi)
+    jnz .Lsettled
+.Lwait:
+    call wf_future_join
+    testq %rbx, %rbx
+    jz .Lraise
+.Lsettled:
+    cmpb $WF_FUTURE_STATE_PANICKED, WF_FUTURE_STATE(%rbx)
+    je .Lraise
+    movq %rbx, %rdi
+    popq %rbx
+    .cfi_def_cfa_offset 8
+    .cfi_restore %rbx
+.Lvalue:
+    cmpb $0, WF_FUTURE_X87(%rdi)
+    jnz .Lx87
+    movq WF_FUTURE_VALUE+0(%rdi), %rax
+    movq WF_FUTURE_VALUE+8(%rdi), %rdx
+    movups WF_FUTURE_VALUE+16(%rdi), %xmm0
+    movups WF_FUTURE_VALUE+32(%rdi), %xmm1
+    ret
+.Lx87:
+    fldt WF_FUTURE_VALUE(%rdi)
+    ret
+.Lraise:
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbx, -16
+    movq %rbx, %rdi
+    call wf_future_raise
+    ud2
+END(wf_await_stub)
 
-RESULT_STUB(wf_await_stub, wf_future_await)
-RESULT_STUB(wf_value_stub, wf_future_result)
+/* T f(struct weft__future *rdi): the value of a future that has settled. */
+PROC(wf_value_stub)
+    jmp .Lvalue
+END(wf_value_stub)
 
     .section .note.GNU-stack, "", @progbits

@@ -29,6 +29,11 @@
 #define WF_GO_WORDS 32
 #define WF_GO_RESULT 40
 
+#define WF_FUTURE_STATE 4
+#define WF_FUTURE_X87 5
+#define WF_FUTURE_VALUE 16
+#define WF_FUTURE_STATE_PANICKED 2
+
 /* struct wf_try, at the bottom of the try stub's frame. */
 #define WF_TRY_SIZE 32
 #define WF_TRY_FRAME 8

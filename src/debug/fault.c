@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* fault.c - the routine that was running on this thread, for the report of a fault. Async-signal-safe: reads only. */
+#include "debug/fault.h"
+
+#include "sched/thread.h"
+#include "stack/arena.h"
+
+static bool describe(const void *address, struct wf_fault *ret_fault)
+{
+    (void)address;
+    struct wf_thread *thread = wf_thread_self();
+    if (thread == NULL)
+        return false;
+    struct wf_routine *r = thread->current;
+    if (r == NULL || r == thread->scheduler || (r->flags & WF_FOREIGN) != 0)
+        return false;
+    ret_fault->id = wf_load_relaxed(&r->id);
+    ret_fault->name = r->extra != NULL ? r->extra->name : NULL;
+    ret_fault->file = r->site != NULL ? r->site->file : NULL;
+    ret_fault->function = r->site != NULL ? r->site->function : NULL;
+    ret_fault->line = r->site != NULL ? r->site->line : 0;
+    ret_fault->own_stack = (r->flags & WF_OWN_STACK) != 0;
+    if (ret_fault->own_stack) {
+        ret_fault->stack_low = (const char *)r->extra->own_stack + WF_GUARD_SIZE;
+        ret_fault->stack_high = (const char *)r->extra->own_stack + r->extra->own_stack_size;
+        ret_fault->stack_size = r->extra->own_stack_size;
+    } else {
+        ret_fault->stack_low = wf_arena_low(r->stack_slot);
+        ret_fault->stack_high = ret_fault->stack_low - WF_GUARD_SIZE + wf_arena.slot_size;
+        ret_fault->stack_size = wf_arena.slot_size;
+    }
+    return true;
+}
+
+const struct wf_overflow_hooks wf_fault_hooks = {.describe = describe};
