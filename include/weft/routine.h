@@ -76,15 +76,18 @@ WEFT_API WEFT_NORETURN void weft_exit(void);
 #define WEFT__COUNT(...) \
     WEFT__SELECT_N(_0 __VA_OPT__(, ) __VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
-/* Upper bound of the stack words one argument can take after conversion to its parameter's type (a scalar may become a
- * _Complex long double: 4 words). Aggregates beyond 16 bytes are refused: other ABIs pass them by hidden pointer. */
+/* Upper bound of the stack words one argument can take after conversion to its parameter's type: a pointer stays one
+ * word, a real number may become a long double, anything else keeps its size (and may be aligned to two words).
+ * Aggregates beyond 16 bytes are refused: other ABIs pass them by hidden pointer. */
 #define WEFT__WORDS(a) \
     +(sizeof(struct { \
           _Static_assert(__builtin_classify_type((0, (a))) < 12 || sizeof((0, (a))) <= 16, \
                          "a structure argument of a routine may have 16 bytes at most: pass a pointer"); \
           int weft__unused; \
       }) * 0 + \
-      4)
+      (__builtin_classify_type((0, (a))) == 5 ? 1 \
+       : sizeof((0, (a))) <= 16               ? 2 + (__builtin_classify_type((0, (a))) >= 12) \
+                                              : sizeof((0, (a))) / 8 + 1))
 #define WEFT__WORDS_0()
 #define WEFT__WORDS_1(a) WEFT__WORDS(a)
 #define WEFT__WORDS_2(a, ...) WEFT__WORDS(a) WEFT__WORDS_1(__VA_ARGS__)

@@ -212,16 +212,21 @@ static struct wf_routine *pop_pinned(struct wf_thread *thread)
     return r;
 }
 
-/* The next of this worker's own queues, `next` last if so asked. */
-static struct wf_routine *pop_local(struct wf_worker *worker, bool next_last)
+/* The next of this worker's own queues; `fair`: what waits longest behind others first. */
+static struct wf_routine *pop_local(struct wf_worker *worker, bool fair)
 {
     struct wf_routine *next = wf_load_relaxed(&worker->next);
-    struct wf_routine *r = next;
-    if (next == NULL || next_last) {
+    struct wf_routine *r = fair ? NULL : next;
+    if (r == NULL && fair)
+        r = wf_fresh_take(worker);
+    if (r == NULL && fair)
+        r = wf_ring_take(worker, NULL);
+    if (r == NULL)
         r = wf_queue_take(worker);
-        if (r == NULL)
-            r = wf_ring_take(worker, NULL);
-    }
+    if (r == NULL)
+        r = wf_fresh_take(worker);
+    if (r == NULL)
+        r = wf_ring_take(worker, NULL);
     if (r == NULL)
         r = next;
     if (r != NULL && r == next)
@@ -229,9 +234,12 @@ static struct wf_routine *pop_local(struct wf_worker *worker, bool next_last)
     return r;
 }
 
-/* Takes a fair share of the injection queue: one to run, the others into the private queue. */
+/* Takes a fair share of the injection queue, or its newest batch of fresh ones: one to run, the others private. */
 static struct wf_routine *take_injected(struct wf_worker *worker)
 {
+    struct wf_fresh_list batch;
+    if (worker->fresh_old.head == NULL && wf_inject_pop_batch(&batch, true))
+        return wf_fresh_refill(worker, &batch);
     uint32_t length = wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]);
     if (length == 0)
         return NULL;
@@ -239,7 +247,7 @@ static struct wf_routine *take_injected(struct wf_worker *worker)
     uint32_t share = length / wf_n_workers + 1;
     uint32_t n = wf_inject_pop_many(out, share < INJECT_TAKE ? share : INJECT_TAKE, WF_PRIORITY_NORMAL);
     for (uint32_t i = 1; i < n; i++)
-        wf_queue_put(worker, out[i]);
+        wf_local_put(worker, out[i]);
     return n > 0 ? out[0] : NULL;
 }
 
@@ -255,6 +263,18 @@ static void renew_budget(struct wf_worker *worker, int64_t now)
     worker->budget = worker->budget_full;
 }
 
+/* The oldest of the injection queue, be it alone or at the head of the oldest batch. */
+static struct wf_routine *pop_injected_oldest(struct wf_worker *worker)
+{
+    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_NORMAL);
+    struct wf_fresh_list batch;
+    if (r == NULL && (worker->looks & 7) == 2 && wf_inject_pop_batch(&batch, false)) {
+        wf_fresh_flush_old(worker);
+        r = wf_fresh_refill(worker, &batch);
+    }
+    return r;
+}
+
 /* Every `budget` schedules: time, other threads' wishes, and what would starve behind `next`. */
 static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker *worker)
 {
@@ -262,7 +282,7 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
     renew_budget(worker, now);
     if (wf_load_relaxed(&worker->timers.earliest_ns) <= now)
         run_timers(thread, &worker->timers, now);
-    if (wf_load_relaxed(&wf_idle_word) != 0 && wf_queue_length(worker) > 1) {
+    if (wf_load_relaxed(&wf_idle_word) != 0 && wf_private_length(worker) > 1) {
         wf_share(worker, false);
         wf_idle_wake();
     }
@@ -271,8 +291,11 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
         r = pop_pinned(thread);
     if (r == NULL && (worker->looks++ & 15) == 0)
         r = wf_inject_pop(WF_PRIORITY_LOW);
+    bool own_first = (worker->looks & 1) != 0;
+    if (r == NULL && own_first)
+        r = pop_local(worker, true);
     if (r == NULL)
-        r = wf_inject_pop(WF_PRIORITY_NORMAL);
+        r = pop_injected_oldest(worker);
     if (r == NULL)
         r = pop_local(worker, true);
     return r;
@@ -312,7 +335,7 @@ static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker 
     }
     bool stale = still && sights->now - sights->seen_ns[i] >= STALE_NS;
     uint32_t length = wf_ring_length(&victim->ring);
-    if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_queue_length(victim) > 0)) {
+    if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_private_length(victim) > 0)) {
         rescue(victim);
         length = wf_ring_length(&victim->ring);
     }
@@ -360,9 +383,8 @@ static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worke
 
 static bool more_visible(void)
 {
-    for (uint32_t p = 0; p < WF_N_PRIORITIES; p++)
-        if (wf_load_relaxed(&wf_inject.length[p]) > 0)
-            return true;
+    if (wf_inject_any())
+        return true;
     for (uint32_t i = 0; i < wf_n_workers; i++)
         if (wf_ring_length(&wf_workers[i].ring) > 0)
             return true;
@@ -507,9 +529,9 @@ struct wf_routine *wf_find_work(struct wf_thread *thread)
     struct wf_worker *worker = thread->worker;
     if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
         return search(thread, worker); /* fresh from a wake */
-    struct wf_routine *r = worker->fresh;
+    struct wf_routine *r = worker->stackless;
     if (r != NULL) {
-        worker->fresh = NULL;
+        worker->stackless = NULL;
         return r;
     }
     if (worker->budget == 0) {

@@ -2,9 +2,12 @@
 /* inject.c - the injection queue.
  *
  * Owns:    routines that are RUNNABLE and belong to no worker.
- * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (overflow), thread.c (refill).
+ * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (batches of fresh routines), thread.c (refill).
  */
 #include "sched/inject.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 struct wf_inject wf_inject;
 
@@ -42,4 +45,54 @@ struct wf_routine *wf_inject_pop(enum wf_priority priority)
 {
     struct wf_routine *r;
     return wf_inject_pop_many(&r, 1, priority) == 1 ? r : NULL;
+}
+
+/* Doubles the ring of batches. False: out of memory. */
+static bool grow_batches_locked(struct wf_inject *q)
+{
+    uint32_t size = q->batches_size == 0 ? 16 : q->batches_size * 2;
+    struct wf_fresh_list *more = malloc(size * sizeof(*more));
+    if (more == NULL)
+        return false;
+    for (uint32_t i = 0; i < q->batches_size; i++)
+        more[i] = q->batches[(q->first_batch + i) % q->batches_size];
+    free(q->batches);
+    q->batches = more;
+    q->batches_size = size;
+    q->first_batch = 0;
+    return true;
+}
+
+void wf_inject_push_batch(const struct wf_fresh_list *batch)
+{
+    struct wf_inject *q = &wf_inject;
+    int saved = errno;
+    wf_spinlock_lock(&q->lock);
+    uint32_t n_batches = wf_load_relaxed(&q->n_batches);
+    if (n_batches < q->batches_size || grow_batches_locked(q)) {
+        q->batches[(q->first_batch + n_batches) % q->batches_size] = *batch;
+        wf_store_relaxed(&q->n_batches, n_batches + 1);
+    } else {
+        wf_inject_append_locked(batch->head, batch->tail, batch->length, WF_PRIORITY_NORMAL);
+    }
+    wf_spinlock_unlock(&q->lock);
+    errno = saved;
+}
+
+bool wf_inject_pop_batch(struct wf_fresh_list *ret_batch, bool newest)
+{
+    struct wf_inject *q = &wf_inject;
+    if (wf_load_relaxed(&q->n_batches) == 0)
+        return false;
+    wf_spinlock_lock(&q->lock);
+    uint32_t n = wf_load_relaxed(&q->n_batches);
+    if (n > 0) {
+        uint32_t at = newest ? q->first_batch + n - 1 : q->first_batch;
+        *ret_batch = q->batches[at % q->batches_size];
+        if (!newest)
+            q->first_batch = (q->first_batch + 1) % q->batches_size;
+        wf_store_relaxed(&q->n_batches, n - 1);
+    }
+    wf_spinlock_unlock(&q->lock);
+    return n > 0;
 }

@@ -8,9 +8,19 @@
 
 enum wf_priority { WF_PRIORITY_HIGH, WF_PRIORITY_NORMAL, WF_PRIORITY_LOW, WF_N_PRIORITIES };
 
+/* Fresh routines, oldest first, linked by `link`. */
+struct wf_fresh_list {
+    struct wf_routine *head, *tail; /* tail is valid if head is not NULL */
+    uint32_t length;
+};
+
 struct wf_inject {
     struct wf_spinlock lock;
     _Atomic uint32_t length[WF_N_PRIORITIES];             /* written under the lock; readable without it as a hint */
+    /* Batches of fresh routines that overflowed a worker, in order of arrival: a growing ring. */
+    struct wf_fresh_list *batches;                         /* lock */
+    uint32_t first_batch, batches_size;                   /* lock; size a power of two or 0 */
+    _Atomic uint32_t n_batches;                           /* written under the lock */
     struct wf_routine *head[WF_N_PRIORITIES], *tail[WF_N_PRIORITIES]; /* lock; linked by routine->link */
 };
 extern struct wf_inject wf_inject;
@@ -32,6 +42,17 @@ static inline void wf_inject_append_locked(struct wf_routine *first, struct wf_r
 void wf_inject_push(struct wf_routine *r, enum wf_priority priority);
 /* Appends a list of n linked by `link`. */
 void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority);
+/* A list of fresh routines that is not empty; and back the newest or oldest of those lists. False: there is none. */
+void wf_inject_push_batch(const struct wf_fresh_list *batch);
+bool wf_inject_pop_batch(struct wf_fresh_list *ret_batch, bool newest);
+
+static inline bool wf_inject_any(void)
+{
+    struct wf_inject *q = &wf_inject;
+    return wf_load_relaxed(&q->length[WF_PRIORITY_HIGH]) + wf_load_relaxed(&q->length[WF_PRIORITY_NORMAL]) +
+               wf_load_relaxed(&q->length[WF_PRIORITY_LOW]) + wf_load_relaxed(&q->n_batches) > 0;
+}
+
 /* Takes the oldest, or NULL. */
 struct wf_routine *wf_inject_pop(enum wf_priority priority);
 /* Takes up to `most` into out[], oldest first. */

@@ -146,7 +146,7 @@ WF_PUBLIC void weft_yield(void)
         return;
     }
     struct wf_ring *ring = &worker->ring;
-    bool alone = wf_load_relaxed(&worker->next) == NULL && wf_queue_length(worker) == 0 &&
+    bool alone = wf_load_relaxed(&worker->next) == NULL && wf_private_length(worker) == 0 &&
                  wf_load_relaxed(&ring->head) == wf_load_relaxed(&ring->tail);
     if (worker->budget > 1 && alone) {
         worker->budget--;

@@ -63,7 +63,7 @@ WF_INLINE void wf_idle_wake(void)
 WF_INLINE void wf_push(struct wf_worker *worker, struct wf_routine *r)
 {
     if (WF_LIKELY(wf_load_relaxed(&wf_idle_word) == 0))
-        wf_queue_put(worker, r);
+        wf_local_put(worker, r);
     else
         wf_push_slow(worker, r);
 }
@@ -104,7 +104,10 @@ WF_INLINE struct wf_routine *wf_pick_any(struct wf_thread *thread, struct wf_wor
         return r;
     }
     r = wf_queue_take(worker);
-    if (WF_LIKELY(r != NULL))
+    if (r != NULL)
+        return r;
+    r = wf_fresh_take(worker);
+    if (r != NULL)
         return r;
     return wf_ring_take(worker, thread->scheduler);
 }

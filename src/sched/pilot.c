@@ -61,10 +61,7 @@ static struct {
 
 static bool has_work(struct wf_worker *worker, int64_t now)
 {
-    for (uint32_t p = 0; p < WF_N_PRIORITIES; p++)
-        if (wf_load_relaxed(&wf_inject.length[p]) > 0)
-            return true;
-    return wf_worker_has_runnable(worker) || wf_load_relaxed(&worker->timers.earliest_ns) <= now ||
+    return wf_inject_any() || wf_worker_has_runnable(worker) || wf_load_relaxed(&worker->timers.earliest_ns) <= now ||
            wf_load_relaxed(&wf_threads.n_pinned) > 0;
 }
 
@@ -128,7 +125,7 @@ static bool check_worker(struct wf_worker *worker, int64_t now)
         worker->pilot_thread = thread;
         worker->pilot_since_ns = now;
         worker->pilot_cpu_ns = cpu_time(thread);
-        if (wf_ring_length(&worker->ring) + wf_queue_length(worker) > 0)
+        if (wf_ring_length(&worker->ring) + wf_private_length(worker) > 0)
             wf_idle_wake_slow(); /* well, but others could help */
         return false;
     }

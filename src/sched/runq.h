@@ -3,6 +3,7 @@
 #ifndef WEFT_SCHED_RUNQ_H
 #define WEFT_SCHED_RUNQ_H
 
+#include "base/assert.h"
 #include "sched/idle.h"
 #include "sched/worker.h"
 
@@ -63,6 +64,17 @@ WF_INLINE uint32_t wf_queue_length(struct wf_worker *worker)
     return wf_load_relaxed(&worker->queue_length);
 }
 
+/* Runnable routines that only the owner, or a seizer, can take, without `next`. */
+WF_INLINE uint32_t wf_private_length(struct wf_worker *worker)
+{
+    return wf_queue_length(worker) + wf_load_relaxed(&worker->fresh_length);
+}
+
+/* The newer list of fresh ones is full: it becomes the older one, which leaves for the injection queue. */
+void wf_fresh_overflow(struct wf_worker *worker);
+/* The older list, if it is not empty, leaves. */
+void wf_fresh_flush_old(struct wf_worker *worker);
+
 WF_INLINE void wf_queue_put(struct wf_worker *worker, struct wf_routine *r)
 {
     r->link = NULL;
@@ -84,16 +96,64 @@ WF_INLINE struct wf_routine *wf_queue_take(struct wf_worker *worker)
     return r;
 }
 
+WF_INLINE void wf_fresh_put(struct wf_worker *worker, struct wf_routine *r)
+{
+    struct wf_fresh_list *list = &worker->fresh_new;
+    r->link = NULL;
+    if (list->head == NULL)
+        list->head = r;
+    else
+        list->tail->link = r;
+    list->tail = r;
+    wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) + 1);
+    if (WF_UNLIKELY(++list->length >= WF_FRESH_LIST))
+        wf_fresh_overflow(worker);
+}
+
+WF_INLINE struct wf_routine *wf_fresh_take(struct wf_worker *worker)
+{
+    struct wf_fresh_list *list = &worker->fresh_old;
+    if (list->head == NULL) {
+        if (worker->fresh_new.head == NULL)
+            return NULL;
+        *list = worker->fresh_new;
+        worker->fresh_new = (struct wf_fresh_list){NULL, NULL, 0};
+    }
+    struct wf_routine *r = list->head;
+    list->head = r->link;
+    list->length--;
+    wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) - 1);
+    return r;
+}
+
+/* A batch of the injection queue becomes the older list, which is empty. */
+WF_INLINE struct wf_routine *wf_fresh_refill(struct wf_worker *worker, const struct wf_fresh_list *batch)
+{
+    WF_ASSERT(worker->fresh_old.head == NULL);
+    worker->fresh_old = *batch;
+    wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) + batch->length);
+    return wf_fresh_take(worker);
+}
+
+/* Into whichever private queue it belongs to. */
+WF_INLINE void wf_local_put(struct wf_worker *worker, struct wf_routine *r)
+{
+    if ((r->flags & WF_STARTED) != 0)
+        wf_queue_put(worker, r);
+    else
+        wf_fresh_put(worker, r);
+}
+
 /* Something waits in the worker's own places. A hint for others, exact for the owner. */
 WF_INLINE bool wf_worker_has_runnable(struct wf_worker *worker)
 {
-    return wf_load_relaxed(&worker->next) != NULL || wf_queue_length(worker) > 0 || wf_ring_length(&worker->ring) > 0;
+    return wf_load_relaxed(&worker->next) != NULL || wf_private_length(worker) > 0 || wf_ring_length(&worker->ring) > 0;
 }
 
 /* Somebody is idle: into the ring, and wake. */
 void wf_push_slow(struct wf_worker *worker, struct wf_routine *r);
 
-/* Moves half of the private queue to the ring (all: everything, `next` too). Private access. */
+/* Moves half of the private queues to the ring, fresh ones first (all: everything, `next` too). Private access. */
 void wf_share(struct wf_worker *worker, bool all);
 
 /* Thief: moves up to half of the victim's ring into the thief's own and returns one of them, or NULL. The thief's ring

@@ -217,8 +217,8 @@ struct wf_routine *wf_stack_bind(struct wf_thread *thread, struct wf_worker *wor
         r->stack_slot = worker->free_stacks[--worker->n_free_stacks];
         top = wf_arena_top(r->stack_slot);
     } else {
-        WF_CHECK(worker->fresh == NULL);
-        worker->fresh = r;
+        WF_CHECK(worker->stackless == NULL);
+        worker->stackless = r;
         return thread->scheduler;
     }
     r->sp = wf_context_prepare(r, top, fn, words, n_words);

@@ -6,8 +6,15 @@
  * which costs no atomic instruction; as soon as one is, what is pushed goes to the ring, and the scheduler loop moves
  * half of the private queue there. What a thread that computes for long keeps private is rescued by the guard protocol.
  *
- * Order in which a worker takes work: `next`, private queue, ring; but every `budget` schedules the scheduler loop looks
- * at timers, the injection queue, the ring and the private queue before `next`, so that nothing starves.
+ * Routines that have not run yet have a private queue of their own, behind the others: what has a stack is finished
+ * first. It is two lists; when the newer is full, the older goes to the injection queue as a batch, and batches come back
+ * newest first:
+ * so a tree of routines is walked depth first and its memory stays proportional to its depth, not to its width (skynet
+ * with 1M leaves: 590 MB through one FIFO).
+ *
+ * Order in which a worker takes work: `next`, private queue, fresh ones, ring; but every `budget` schedules the scheduler
+ * loop takes from the injection queue (its oldest), the fresh ones, the ring and the private queue before `next`, so
+ * that nothing starves.
  *
  * Measured: a yield through a stealable ring is 18 ns (the CAS of the taker waits for the whole store buffer), through
  * the private queue 6 ns. Idea: Acar, Chargueraud, Rainey, "Scheduling parallel programs by work stealing with private
@@ -17,14 +24,15 @@
 #define WEFT_SCHED_WORKER_H
 
 #include "base/rand.h"
+#include "sched/inject.h"
 #include "sched/routine.h"
 #include "stack/arena.h"
 #include "time/timers.h"
 
 #if WF_PERTURB
-enum { WF_RING_SIZE = 4 };
+enum { WF_RING_SIZE = 4, WF_FRESH_LIST = 4 };
 #else
-enum { WF_RING_SIZE = 256 };
+enum { WF_RING_SIZE = 256, WF_FRESH_LIST = 128 };
 #endif
 enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_ROUTINES = 128, WF_FREE_STACKS = 64 };
 
@@ -54,7 +62,9 @@ struct wf_worker {
     uint32_t budget;                        /* schedules until the loop looks around */
     struct wf_routine *queue_head, *queue_tail; /* the private queue: FIFO linked by `link`; tail valid if head is */
     _Atomic uint32_t queue_length;          /* of the private queue; read by others as a hint */
-    struct wf_routine *fresh;               /* was picked but found no cached stack: first thing the loop starts */
+    struct wf_fresh_list fresh_old, fresh_new; /* those that have not run yet: taken from `old`, put to `new` */
+    _Atomic uint32_t fresh_length;          /* of both together */
+    struct wf_routine *stackless;           /* was picked but found no cached stack: first thing the loop starts */
     struct wf_routine *free_routines;
     char *cells, *cells_end;                /* share of the object arena: sched/object.h */
     void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */

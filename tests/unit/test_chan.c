@@ -299,12 +299,15 @@ Test(chan, an_unbounded_channel_grows_and_shrinks_without_mixing_values, .timeou
         size_t caps[] = {0, 1, 3, 40, WEFT_UNBOUNDED}; \
         for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) { \
             weft_chan(T) c = weft_chan_make(T, caps[i]); \
-            weft_go(send_##name, c, 100); \
-            in_routine(recv_##name, c, 100); \
-            weft_go(recv_##name, c, 100); \
+            weft_future(void) f = weft_async(recv_##name, c, 100); \
             in_routine(send_##name, c, 100); \
-            weft_go(recv_##name, c, 100); \
+            weft_await(f); \
+            f = weft_async(send_##name, c, 100); \
+            in_routine(recv_##name, c, 100); \
+            weft_await(f); \
+            f = weft_async(recv_##name, c, 100); \
             send_##name(c, 100); \
+            weft_await(f); \
         } \
     }
 
@@ -841,6 +844,8 @@ Test(chan, senders_are_served_in_the_order_in_which_they_began_to_wait, .timeout
             cr_assert(weft_chan_recv(c, &v) == 0);
             cr_assert(v == i);
         }
+        while (passed != 50)
+            pause_ns(1000);
     }
 }
 
