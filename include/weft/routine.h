@@ -81,13 +81,13 @@ WEFT_API WEFT_NORETURN void weft_exit(void);
  * Aggregates beyond 16 bytes are refused: other ABIs pass them by hidden pointer. */
 #define WEFT__WORDS(a) \
     +(sizeof(struct { \
-          _Static_assert(__builtin_classify_type((0, (a))) < 12 || sizeof((0, (a))) <= 16, \
+          _Static_assert(__builtin_classify_type(((void)0, (a))) < 12 || sizeof(((void)0, (a))) <= 16, \
                          "a structure argument of a routine may have 16 bytes at most: pass a pointer"); \
           int weft__unused; \
       }) * 0 + \
-      (__builtin_classify_type((0, (a))) == 5 ? 1 \
-       : sizeof((0, (a))) <= 16               ? 2 + (__builtin_classify_type((0, (a))) >= 12) \
-                                              : sizeof((0, (a))) / 8 + 1))
+      (__builtin_classify_type(((void)0, (a))) == 5 ? 1 \
+       : sizeof(((void)0, (a))) <= 16               ? 2 + (__builtin_classify_type(((void)0, (a))) >= 12) \
+                                              : sizeof(((void)0, (a))) / 8 + 1))
 #define WEFT__WORDS_0()
 #define WEFT__WORDS_1(a) WEFT__WORDS(a)
 #define WEFT__WORDS_2(a, ...) WEFT__WORDS(a) WEFT__WORDS_1(__VA_ARGS__)

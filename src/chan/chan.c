@@ -352,37 +352,47 @@ WF_PUBLIC int weft__chan_recv(struct weft__chan *c, void *out)
 
 /* ---- the try forms ---- */
 
+/* Whatever the frequent case, a value that goes through the buffer and meets nobody, is not. The lock is held. */
+static WF_NOINLINE int try_send_any(struct wf_thread *thread, struct weft__chan *c, const void *value)
+{
+    struct wf_chan_rest rest;
+    int result = wf_chan_send_step(c, value, &rest);
+    wf_chan_unlock(c);
+    wf_chan_finish(thread, c, &rest);
+    if (WF_UNLIKELY(result == -ENOSPC))
+        result = wf_chan_add_segment(c);
+    else
+        value = NULL;
+    wf_leave(thread);
+    return value != NULL && result == 0 ? weft__chan_try_send(c, value) : result;
+}
+
 static WF_NOINLINE int try_send_locked(struct weft__chan *c, const void *value)
 {
-    int result;
-    do {
-        struct wf_chan_rest rest;
-        struct wf_thread *thread = wf_enter();
-        wf_chan_lock(c);
-        result = wf_chan_send_step(c, value, &rest);
-        wf_chan_unlock(c);
-        wf_chan_finish(thread, c, &rest);
-        if (WF_UNLIKELY(result == -ENOSPC) && wf_chan_add_segment(c) != 0)
-            result = -ENOMEM;
-        wf_leave(thread);
-    } while (WF_UNLIKELY(result == -ENOSPC));
-    return result;
+    struct wf_thread *thread = wf_enter();
+    wf_chan_lock(c);
+    if (wf_waitq_first(&c->receivers) != NULL || !has_room(c))
+        return try_send_any(thread, c, value);
+    put(c, value);
+    wf_store_release(&c->count, count_of(c) + 1);
+    wf_chan_unlock(c);
+    wf_leave(thread);
+    return 0;
 }
 
 WF_PUBLIC int weft__chan_try_send(struct weft__chan *c, const void *value)
 {
     if (WF_UNLIKELY(c == NULL))
         return -EAGAIN;
-    if (wf_chan_settle() && wf_chan_send_blocked(c))
-        return -EAGAIN;
+    while (wf_chan_send_blocked(c) && !wf_chan_disturbed())
+        if (wf_chan_settled())
+            return -EAGAIN;
     return try_send_locked(c, value);
 }
 
-static WF_NOINLINE int try_recv_locked(struct weft__chan *c, void *out)
+static WF_NOINLINE int try_recv_any(struct wf_thread *thread, struct weft__chan *c, void *out)
 {
     struct wf_chan_rest rest;
-    struct wf_thread *thread = wf_enter();
-    wf_chan_lock(c);
     int result = wf_chan_recv_step(c, out, &rest);
     wf_chan_unlock(c);
     wf_chan_finish(thread, c, &rest);
@@ -390,12 +400,22 @@ static WF_NOINLINE int try_recv_locked(struct weft__chan *c, void *out)
     return result;
 }
 
+static WF_NOINLINE int try_recv_locked(struct weft__chan *c, void *out)
+{
+    struct wf_thread *thread = wf_enter();
+    wf_chan_lock(c);
+    if (wf_waitq_first(&c->senders) == NULL && count_of(c) > 0)
+        return recv_buffered(thread, c, out);
+    return try_recv_any(thread, c, out);
+}
+
 WF_PUBLIC int weft__chan_try_recv(struct weft__chan *c, void *out)
 {
     if (WF_UNLIKELY(c == NULL))
         return -EAGAIN;
-    if (wf_chan_settle() && wf_chan_recv_blocked(c))
-        return -EAGAIN;
+    while (wf_chan_recv_blocked(c) && !wf_chan_disturbed())
+        if (wf_chan_settled())
+            return -EAGAIN;
     return try_recv_locked(c, out);
 }
 

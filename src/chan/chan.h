@@ -19,8 +19,8 @@
  * That load is the moment at which a try form that found the channel blocked takes effect, which needs one thing more:
  * what this thread did to other channels before must be visible to others by then. Releasing a spin lock is a plain
  * store, and a processor may do a later load first; two routines that each send on one channel and then look at the
- * other's could both find nothing. wf_chan_lock() therefore marks the thread, and a look without the lock that is to
- * count goes through wf_chan_settle(), which fences once if the mark is set: a loop that only polls fences once.
+ * other's could both find nothing. wf_chan_lock() therefore marks the thread, and who has found a channel blocked asks
+ * wf_chan_settled(), which fences if the mark is set; then it looks again. A loop that only polls fences once.
  */
 #ifndef WEFT_CHAN_CHAN_H
 #define WEFT_CHAN_CHAN_H
@@ -98,16 +98,23 @@ WF_INLINE void wf_chan_unlock(struct weft__chan *c)
     wf_spinlock_unlock(&c->lock);
 }
 
-/* Before looks without the lock that are to count. False: somebody asks for this thread's worker, so go the way of
- * wf_enter(): a routine that does nothing but look must not keep others from running. */
-WF_INLINE bool wf_chan_settle(void)
+/* After looks without the lock that found nothing. True: what they found counts. False: this thread had changes that
+ * others might not have seen by then; now they have, so look again. */
+WF_INLINE bool wf_chan_settled(void)
+{
+    if (WF_LIKELY(wf_chan_unsettled == 0))
+        return true;
+    wf_fence_seq_cst();
+    wf_chan_unsettled = 0;
+    return false;
+}
+
+/* True: somebody asks for this thread's worker, so go the way of wf_enter(), even if there is nothing to do: a routine
+ * that only looks must not keep others from running. */
+WF_INLINE bool wf_chan_disturbed(void)
 {
     struct wf_thread *thread = wf_thread_self();
-    if (WF_UNLIKELY(wf_chan_unsettled != 0)) {
-        wf_fence_seq_cst();
-        wf_chan_unsettled = 0;
-    }
-    return thread == NULL || WF_LIKELY((wf_load_relaxed(&thread->attn) & (WF_ATTN_HOLD | WF_ATTN_LOST)) == 0);
+    return thread != NULL && WF_UNLIKELY((wf_load_relaxed(&thread->attn) & (WF_ATTN_HOLD | WF_ATTN_LOST)) != 0);
 }
 
 /* ---- looks without the lock ---- */

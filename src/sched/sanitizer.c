@@ -11,7 +11,12 @@
 #include "sched/thread.h"
 #include "stack/arena.h"
 
+/* Not even entry and exit may be recorded: they would go to two different fibres' histories. */
+#if defined(__clang__)
+#define UNINSTRUMENTED __attribute__((noinline, disable_sanitizer_instrumentation))
+#else
 #define UNINSTRUMENTED __attribute__((noinline, no_sanitize("address"), no_sanitize("thread")))
+#endif
 
 #if WF_ASAN
 void __sanitizer_start_switch_fiber(void **fake_stack, const void *bottom, size_t size);
@@ -87,8 +92,14 @@ UNINSTRUMENTED void wf_sanitizer_after_switch(struct wf_routine *self)
 #endif
 }
 
-/* TSan does not see the stores of the assembly: the release of `commit` and of the guard word is said here. */
-UNINSTRUMENTED static void wf_sanitizer_commits(struct wf_thread *thread, _Atomic uint32_t *commit)
+/* The first thing that runs on a fresh routine's stack. */
+void wf_sanitizer_entered(void);
+UNINSTRUMENTED void wf_sanitizer_entered(void)
+{
+    wf_sanitizer_after_switch(NULL);
+}
+
+UNINSTRUMENTED void wf_sanitizer_release(struct wf_thread *thread, _Atomic uint32_t *commit)
 {
 #if WF_TSAN
     if (commit != NULL)
@@ -99,17 +110,10 @@ UNINSTRUMENTED static void wf_sanitizer_commits(struct wf_thread *thread, _Atomi
 #endif
 }
 
-/* The first thing that runs on a fresh routine's stack. */
-void wf_sanitizer_entered(void);
-UNINSTRUMENTED void wf_sanitizer_entered(void)
-{
-    wf_sanitizer_after_switch(NULL);
-}
-
 UNINSTRUMENTED int wf_switch_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread,
                                     _Atomic uint32_t *commit, uint32_t value)
 {
-    wf_sanitizer_commits(thread, commit);
+    wf_sanitizer_release(thread, commit);
     wf_sanitizer_before_switch(from, to);
     int ret = wf_switch(from, to, thread, commit, value);
     wf_sanitizer_after_switch(from);
@@ -119,7 +123,7 @@ UNINSTRUMENTED int wf_switch_hooked(struct wf_routine *from, struct wf_routine *
 UNINSTRUMENTED int wf_switch_call_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread,
                                          void (*commit)(void *), void *arg)
 {
-    wf_sanitizer_commits(thread, NULL);
+    wf_sanitizer_release(thread, NULL);
     wf_sanitizer_before_switch(from, to);
     int ret = wf_switch_call(from, to, thread, commit, arg);
     wf_sanitizer_after_switch(from);

@@ -124,7 +124,7 @@ WF_INLINE int capture_arguments(struct wf_routine *r, const struct wf_captured *
 static WF_COLD int undo_spawn(struct wf_worker *worker, struct wf_routine *r, int error)
 {
     if (r->future != NULL)
-        wf_hooks.future_discard(r->future);
+        wf_hooks.future_discard(worker, r->future);
     if (r->extra != NULL) {
         if ((r->flags & WF_OWN_STACK) != 0)
             wf_own_stack_unmap(r->extra->own_stack, r->extra->own_stack_size);
@@ -275,6 +275,7 @@ _Noreturn void wf_routine_end(struct wf_thread *thread)
     if (!own)
         give_stack(worker, slot);
     thread->current = r;
+    wf_sanitizer_release(thread, NULL);
     wf_sanitizer_before_switch(NULL, r);
     wf_switch_away(r, thread);
 }

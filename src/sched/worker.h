@@ -67,6 +67,7 @@ struct wf_worker {
     struct wf_routine *stackless;           /* was picked but found no cached stack: first thing the loop starts */
     struct wf_routine *free_routines;
     char *cells, *cells_end;                /* share of the object arena: sched/object.h */
+    void *free_cells;                       /* cells given back, linked by their rooms */
     void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
     uint32_t n_free_routines;

@@ -24,26 +24,15 @@ _Static_assert(WF_FUTURE_PENDING == 0 && WF_FUTURE_PANICKED == WF_FUTURE_STATE_P
 void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
 void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
 
-static struct {
-    struct wf_spinlock lock;
-    struct wf_waiter *unused;
-    struct wf_future *free; /* lock: linked through `waiters` */
-} cells;
-
 struct wf_future *wf_future_create(struct wf_worker *worker, bool x87)
 {
-    struct wf_future *f = NULL;
-    if (cells.free != NULL) {
-        wf_spinlock_lock(&cells.lock);
-        f = cells.free;
-        if (f != NULL)
-            cells.free = (struct wf_future *)(void *)f->waiters;
-        wf_spinlock_unlock(&cells.lock);
-    }
-    if (f == NULL)
-        f = wf_object_cell(worker);
-    if (f == NULL)
+    struct wf_future *f;
+    if (worker != NULL && worker->free_cells != NULL) {
+        f = worker->free_cells;
+        worker->free_cells = (void *)f->waiters;
+    } else if ((f = wf_object_cell(worker)) == NULL) {
         return NULL;
+    }
     f->waiters = NULL;
     f->detached = false;
     f->x87 = x87;
@@ -51,12 +40,13 @@ struct wf_future *wf_future_create(struct wf_worker *worker, bool x87)
     return f;
 }
 
-void wf_future_free(struct wf_future *f)
+/* To the worker that is at hand. By a plain thread: lost, there is no list to put it on. */
+void wf_future_free(struct wf_worker *worker, struct wf_future *f)
 {
-    wf_spinlock_lock(&cells.lock);
-    f->waiters = (struct wf_waiter *)(void *)cells.free;
-    cells.free = f;
-    wf_spinlock_unlock(&cells.lock);
+    if (worker == NULL)
+        return;
+    f->waiters = worker->free_cells;
+    worker->free_cells = f;
 }
 
 /* The payload is written; wakes all who wait, in the order in which they came. */
@@ -69,7 +59,7 @@ static void publish(struct wf_thread *thread, struct wf_future *f, enum wf_futur
     wf_store_release(&f->state, (uint8_t)state); /* [F1] */
     wf_spinlock_unlock(&f->lock);
     if (detached) {
-        wf_future_free(f);
+        wf_future_free(thread->worker, f);
         return;
     }
     struct wf_waiter *oldest = NULL;
@@ -100,7 +90,10 @@ void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struc
 
 void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message)
 {
-    f->message = strdup(message);
+    size_t size = strlen(message) + 1;
+    f->message = wf_object_alloc(size); /* stays, as the future does */
+    if (f->message != NULL)
+        memcpy(f->message, message, size);
     publish(thread, f, WF_FUTURE_PANICKED);
 }
 
@@ -166,6 +159,6 @@ WF_PUBLIC void weft__future_detach(struct weft__future *handle)
     f->detached = true;
     wf_spinlock_unlock(&f->lock);
     if (done)
-        wf_future_free(f);
+        wf_future_free(thread->worker, f);
     wf_leave(thread);
 }

@@ -26,12 +26,12 @@ struct wf_future {
             double vector[2][2];
         } value;
         long double x87_value;
-        char *message;          /* PANICKED: malloc'd, stays */
+        char *message;          /* PANICKED; NULL when there was no memory for it */
     };
 };
 
 struct wf_future *wf_future_create(struct wf_worker *worker, bool x87);
-void wf_future_free(struct wf_future *f);
+void wf_future_free(struct wf_worker *worker, struct wf_future *f);
 void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result);
 void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message);
 

@@ -22,6 +22,7 @@
 #include "sched/try.h"
 #include "scope/future.h"
 
+
 enum { MESSAGE_MAX = 256 };
 
 void (*wf_on_panic)(const char *message, uint64_t routine_id, void *arg);
@@ -38,25 +39,30 @@ static struct wf_routine *current_routine(void)
 
 /* ---- leaving frames ---- */
 
+/* Not on the stack: cleanups run on the very frames that are left. */
 struct departure {
     struct _Unwind_Exception exception;
     struct wf_try *to;       /* NULL: the end of the routine */
-    struct wf_routine *self;
-    const char *message;     /* of the panic; NULL: weft_exit */
+    bool panicked;           /* or weft_exit */
+    char message[MESSAGE_MAX];
 };
 
 static _Noreturn void arrive(struct departure *d)
 {
-    if (d->to != NULL)
-        wf_try_resume(d->to);
+    struct wf_try *to = d->to;
+    if (to != NULL) {
+        free(d);
+        wf_try_resume(to);
+    }
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
     if (self->future != NULL) {
-        if (d->message != NULL)
+        if (d->panicked)
             wf_future_settle_panic(thread, self->future, d->message);
         else
             wf_future_settle(thread, self->future, NULL);
     }
+    free(d);
     wf_routine_end(thread);
 }
 
@@ -77,9 +83,16 @@ static void swallowed(_Unwind_Reason_Code reason, struct _Unwind_Exception *exce
     wf_fatal("a C++ catch (...) swallowed a panic without rethrowing it");
 }
 
-static _Noreturn void leave_frames(struct departure *d)
+/* message NULL: weft_exit. */
+static _Noreturn void leave_frames(struct wf_try *to, const char *message)
 {
-    memset(&d->exception, 0, sizeof(d->exception));
+    struct departure *d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        wf_fatal("out of memory while a routine was left early (%s)", message != NULL ? message : "weft_exit");
+    d->to = to;
+    d->panicked = message != NULL;
+    if (message != NULL)
+        strncpy(d->message, message, sizeof(d->message) - 1);
     memcpy(&d->exception.exception_class, "weft\0\0\0\0", sizeof(d->exception.exception_class));
     d->exception.exception_cleanup = swallowed;
     _Unwind_ForcedUnwind(&d->exception, stop_at, d);
@@ -125,14 +138,14 @@ static _Noreturn void nobody_sees(struct wf_routine *self, const char *message)
 static _Noreturn void raise_panic(const char *message)
 {
     struct wf_routine *self = current_routine();
-    struct departure d = {.to = self->wait.try_top, .self = self, .message = message};
-    if (d.to != NULL) {
-        self->wait.try_top = d.to->outer;
+    struct wf_try *record = self->wait.try_top;
+    if (record != NULL) {
+        self->wait.try_top = record->outer;
         wf_panic_keep_message(message);
-        leave_frames(&d);
+        leave_frames(record, message);
     }
     if (self->future != NULL)
-        leave_frames(&d);
+        leave_frames(NULL, message);
     nobody_sees(self, message);
 }
 
@@ -180,6 +193,5 @@ _Noreturn WF_PUBLIC void weft_exit(void)
     struct wf_routine *self = current_routine();
     if ((self->flags & WF_FOREIGN) != 0)
         pthread_exit(NULL);
-    struct departure d = {.to = NULL, .self = self, .message = NULL};
-    leave_frames(&d);
+    leave_frames(NULL, NULL);
 }

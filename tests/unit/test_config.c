@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_config.c - the environment and weft_config, resolved; malformed text ends the process with one line. */
 #include <criterion/criterion.h>
-#include <criterion/redirect.h>
 
 #include <errno.h>
 #include <signal.h>

@@ -711,23 +711,33 @@ static void *move_token(void *arg)
 {
     struct ends *e = arg;
     while (weft_chan_try_recv(e->never, NULL) == -EAGAIN) {
-        require(weft_chan_send(e->in, 1) == 0);
-        require(weft_chan_recv(e->out, NULL) == 0);
-        require(weft_chan_send(e->out, 1) == 0);
-        require(weft_chan_recv(e->in, NULL) == 0);
+        require(weft_chan_try_send(e->in, 1) == 0);
+        while (weft_chan_try_recv(e->out, NULL) != 0)
+            wf_cpu_relax();
+        require(weft_chan_try_send(e->out, 1) == 0);
+        while (weft_chan_try_recv(e->in, NULL) != 0)
+            wf_cpu_relax();
     }
     return NULL;
 }
 
 Test(select, otherwise_means_that_nothing_was_ready_at_one_moment, .timeout = 60)
 {
+    enum { BETWEEN = 100, ROUNDS = 200000 }; /* cases that take time to look at */
     struct ends e = {weft_chan_make(int, 2), weft_chan_make(int, 2), weft_chan_make(int, 0)};
+    weft_chan(int) empty = weft_chan_make(int, 0);
+    weft_case cases[BETWEEN + 3];
     pthread_t thread;
+    for (int i = 0; i < BETWEEN; i++)
+        cases[i + 1] = weft_on_recv(empty, NULL);
+    cases[0] = weft_on_recv(e.in, NULL);
+    cases[BETWEEN + 1] = weft_on_recv(e.out, NULL);
+    cases[BETWEEN + 2] = weft_otherwise;
     weft_chan_send(e.out, 1);
     pthread_create(&thread, NULL, move_token, &e);
-    for (int i = 0; i < 300000; i++) {
-        int chosen = weft_select(weft_on_recv(e.in, NULL), weft_on_recv(e.out, NULL), weft_otherwise);
-        cr_assert(chosen != 2);
+    for (int i = 0; i < ROUNDS; i++) {
+        int chosen = weft_select_n(cases, BETWEEN + 3);
+        cr_assert(chosen == 0 || chosen == BETWEEN + 1);
         weft_chan_send(chosen == 0 ? e.in : e.out, 1);
     }
     weft_chan_close(e.never);

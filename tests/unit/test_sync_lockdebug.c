@@ -56,7 +56,7 @@ static void expect_abort(void (*body)(void), const char *what)
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x: %s", (unsigned)status, text);
     cr_assert_not_null(strstr(text, "self-deadlock"), "%s", text);
     cr_assert_not_null(strstr(text, what), "%s", text);
-    cr_assert_eq(count(text, "+0x"), 2, "both places: %s", text);
+    cr_assert_geq(count(text, "+0x"), 2, "both places: %s", text);
 }
 
 static void expect_cycles(void (*body)(void), unsigned n, unsigned lock_calls)
