@@ -352,19 +352,17 @@ WF_PUBLIC int weft__chan_recv(struct weft__chan *c, void *out)
 
 /* ---- the try forms ---- */
 
-/* Whatever the frequent case, a value that goes through the buffer and meets nobody, is not. The lock is held. */
+/* There is somebody to meet, or no room. The lock is held. */
 static WF_NOINLINE int try_send_any(struct wf_thread *thread, struct weft__chan *c, const void *value)
 {
     struct wf_chan_rest rest;
     int result = wf_chan_send_step(c, value, &rest);
+    if (WF_UNLIKELY(result == -ENOSPC))
+        return send_after_growing(thread, c, value); /* a send on an unbounded channel does not wait either */
     wf_chan_unlock(c);
     wf_chan_finish(thread, c, &rest);
-    if (WF_UNLIKELY(result == -ENOSPC))
-        result = wf_chan_add_segment(c);
-    else
-        value = NULL;
     wf_leave(thread);
-    return value != NULL && result == 0 ? weft__chan_try_send(c, value) : result;
+    return result;
 }
 
 static WF_NOINLINE int try_send_locked(struct weft__chan *c, const void *value)
@@ -390,6 +388,7 @@ WF_PUBLIC int weft__chan_try_send(struct weft__chan *c, const void *value)
     return try_send_locked(c, value);
 }
 
+/* There is somebody to meet, or no value. The lock is held. */
 static WF_NOINLINE int try_recv_any(struct wf_thread *thread, struct weft__chan *c, void *out)
 {
     struct wf_chan_rest rest;

@@ -112,7 +112,7 @@ WF_INLINE bool looks_blocked(const weft_case *k)
 
 WF_INLINE bool is_channel_case(const weft_case *k)
 {
-    return k->weft__chan != NULL && (k->weft__kind == WEFT__CASE_RECV || k->weft__kind == WEFT__CASE_SEND);
+    return k->weft__chan != NULL; /* the other kinds have none */
 }
 
 WF_INLINE struct look look(const weft_case *cases, size_t n)
@@ -126,8 +126,10 @@ WF_INLINE struct look look(const weft_case *cases, size_t n)
         } else if (k->weft__kind == WEFT__CASE_OTHERWISE) {
             found.otherwise = (ptrdiff_t)i;
         }
-        found.ready |= !looks_blocked(k);
-        found.invalid |= k->weft__kind >= WEFT__N_CASE_KINDS;
+        if (!looks_blocked(k))
+            found.ready = true;
+        if (k->weft__kind >= WEFT__N_CASE_KINDS)
+            found.invalid = true;
     }
     return found;
 }
@@ -494,14 +496,19 @@ static WF_NOINLINE int select_in_runtime(const weft_case *cases, size_t n, ptrdi
 
 WF_PUBLIC int weft_select_n(const weft_case *cases, size_t n)
 {
-    bool undisturbed = wf_chan_settle();
-    struct look found = look(cases, n);
-    if (WF_UNLIKELY(found.invalid || n > INT_MAX))
-        return -EINVAL;
-    if (!found.ready && found.otherwise < 0)
-        return select_slowly(cases, n, found.otherwise, found.n_channels);
+    struct look found;
+    do {
+        found = look(cases, n);
+        if (WF_UNLIKELY(found.invalid || n > INT_MAX))
+            return -EINVAL;
+        if (found.ready)
+            return select_in_runtime(cases, n, found.otherwise, found.n_channels);
+        if (found.otherwise < 0)
+            return select_slowly(cases, n, found.otherwise, found.n_channels);
+    } while (!wf_chan_settled());
     /* One channel needs no second look. */
-    if (!found.ready && undisturbed && (found.n_channels < 2 || still_blocked(cases, n, found.n_locked)))
+    bool blocked = found.n_channels < 2 || still_blocked(cases, n, found.n_locked);
+    if (WF_LIKELY(blocked && !wf_chan_disturbed()))
         return (int)found.otherwise;
     return select_in_runtime(cases, n, found.otherwise, found.n_channels);
 }

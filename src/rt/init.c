@@ -18,6 +18,7 @@
 #include "chan/select.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
+#include "debug/watch.h"
 #include "rt/config.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
@@ -53,6 +54,7 @@ struct wf_hooks wf_hooks = {
     .future_discard = wf_future_free,
     .future_settle = wf_future_settle,
     .all_waiting = wf_deadlock_found,
+    .pilot_round = wf_watch_round,
 };
 
 struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
@@ -128,6 +130,7 @@ static int bring_up(const struct wf_config *c)
     error = wf_overflow_install(&wf_fault_hooks);
     if (error != 0)
         goto workers;
+    wf_watch_start(c->dump_signal, c->sched_trace_ms);
     wf_idle_init(c->procs);
     wf_n_workers = c->procs;
     error = wf_pilot_start();
@@ -139,6 +142,7 @@ static int bring_up(const struct wf_config *c)
     wf_pilot_stop();
 overflow:
     wf_n_workers = 0;
+    wf_watch_stop();
     wf_overflow_uninstall();
 workers:
     munmap(wf_workers, state.workers_bytes);
@@ -231,6 +235,7 @@ static void tear_down(void)
     for (uint32_t i = 0; i < wf_n_workers; i++)
         wf_timers_clear(&wf_workers[i].timers);
     wf_n_workers = 0;
+    wf_watch_stop();
     wf_overflow_uninstall();
     munmap(wf_workers, state.workers_bytes);
     wf_routines_fini();

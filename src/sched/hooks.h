@@ -16,6 +16,8 @@ struct wf_hooks {
     void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
+    /* Once a round of the pilot. */
+    void (*pilot_round)(int64_t now_ns);
 };
 extern struct wf_hooks wf_hooks;
 

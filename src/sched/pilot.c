@@ -241,6 +241,7 @@ static void *pilot_main(void *arg)
     while (wf_load_acquire(&pilot.stopping) == 0) {
         int64_t now = wf_now_ns();
         bool acted = false;
+        wf_hooks.pilot_round(now);
         for (uint32_t i = 0; i < wf_n_workers; i++)
             acted |= check_worker(&wf_workers[i], now);
         if (acted) {
@@ -256,7 +257,7 @@ static void *pilot_main(void *arg)
             idle_since = now;
         } else if (now - idle_since >= IDLE_BEFORE_SLEEP_NS || round == ROUND_MOST_NS) {
             enum verdict verdict = judge();
-            if (verdict == DEADLOCK && wf_hooks.all_waiting != NULL)
+            if (verdict == DEADLOCK)
                 wf_hooks.all_waiting();
             if (now - idle_since >= IDLE_BEFORE_SLEEP_NS) {
                 sleep_deep(verdict == UNKNOWN ? recheck : 0);

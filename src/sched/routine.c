@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "base/spinlock.h"
+#include "sched/object.h"
 #include "sched/worker.h"
 #include "stack/arena.h"
 
@@ -137,12 +138,37 @@ void wf_routine_free(struct wf_worker *worker, struct wf_routine *r)
     wf_spinlock_unlock(&slab.lock);
 }
 
+/* ---- extras ---- */
+
+static struct {
+    struct wf_spinlock lock;
+    struct wf_extra *free; /* lock: linked by own_stack */
+} extras;
+
+/* From memory that is never unmapped: a dump may read the name of a routine that is just ending. */
 struct wf_extra *wf_routine_extra(struct wf_routine *r)
 {
-    if (r->extra == NULL) {
-        int saved = errno;
-        r->extra = calloc(1, sizeof(*r->extra));
-        errno = saved;
-    }
-    return r->extra;
+    if (r->extra != NULL)
+        return r->extra;
+    wf_spinlock_lock(&extras.lock);
+    struct wf_extra *extra = extras.free;
+    if (extra != NULL)
+        extras.free = extra->own_stack;
+    wf_spinlock_unlock(&extras.lock);
+    if (extra == NULL)
+        extra = wf_object_alloc(sizeof(*extra));
+    if (extra != NULL)
+        *extra = (struct wf_extra){.own_stack = NULL};
+    r->extra = extra;
+    return extra;
+}
+
+void wf_extra_free(struct wf_extra *extra)
+{
+    free(extra->words);
+    free(extra->panic_message);
+    wf_spinlock_lock(&extras.lock);
+    extra->own_stack = extras.free;
+    extras.free = extra;
+    wf_spinlock_unlock(&extras.lock);
 }

@@ -105,7 +105,7 @@ struct WF_ALIGNED_LINE wf_routine {
 #endif
 };
 
-/* What few routines need. Allocated by malloc at spawn, or at weft_set_name. */
+/* What few routines need. Made at spawn, or when a routine names itself or catches a panic. */
 struct wf_extra {
     char name[32];
     void *own_stack;           /* WF_OWN_STACK: see stack/arena.h */
@@ -128,5 +128,7 @@ uint32_t wf_routines_count(void);
 struct wf_routine *wf_routine_at(uint32_t index);
 /* r->extra, made on first use; NULL when out of memory. The routine itself or its spawner only. */
 struct wf_extra *wf_routine_extra(struct wf_routine *r);
+/* With all it holds but the own stack. */
+void wf_extra_free(struct wf_extra *extra);
 
 #endif

@@ -55,13 +55,6 @@ WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const str
     return r;
 }
 
-static void free_extra(struct wf_extra *extra)
-{
-    free(extra->words);
-    free(extra->panic_message);
-    free(extra);
-}
-
 /* Attributes and whatever else is uncommon about a start. */
 static WF_COLD int apply_attributes(struct wf_routine *r, const weft_go_attr *attr)
 {
@@ -128,7 +121,7 @@ static WF_COLD int undo_spawn(struct wf_worker *worker, struct wf_routine *r, in
     if (r->extra != NULL) {
         if ((r->flags & WF_OWN_STACK) != 0)
             wf_own_stack_unmap(r->extra->own_stack, r->extra->own_stack_size);
-        free_extra(r->extra);
+        wf_extra_free(r->extra);
     }
     wf_routine_free(worker, r);
     return error;
@@ -246,7 +239,7 @@ static WF_COLD void end_extra(struct wf_worker *worker, struct wf_routine *self)
         worker->dead_stack_size = self->extra->own_stack_size;
         worker->budget = 1; /* the scheduler loop unmaps it, next */
     }
-    free_extra(self->extra);
+    wf_extra_free(self->extra);
 }
 
 _Noreturn void wf_routine_end(struct wf_thread *thread)

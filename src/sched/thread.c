@@ -324,10 +324,8 @@ static void foreign_exit(void *arg)
     wf_sub_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.lock);
     wf_thread_tls = NULL;
-    if (thread->current->extra != NULL) {
-        free(thread->current->extra->panic_message);
-        free(thread->current->extra);
-    }
+    if (thread->current->extra != NULL)
+        wf_extra_free(thread->current->extra);
     thread_destroy_block(thread);
 }
 
