@@ -7,16 +7,16 @@
 #ifndef WEFT_ROUTINE_H
 #define WEFT_ROUTINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define WEFT_API __attribute__((visibility("default")))
 
+#define WEFT_NORETURN __attribute__((noreturn))
+
 #ifdef __cplusplus
-#define WEFT_NORETURN [[noreturn]]
 extern "C" {
-#else
-#define WEFT_NORETURN _Noreturn
 #endif
 
 /* Attributes of a routine. A zero field means the default. */
@@ -24,7 +24,7 @@ typedef struct weft_go_attr {
     size_t stack_size; /* bytes of virtual stack, rounded up to a power of two; default WEFT_STACK (64 KiB) */
     const char *name;  /* copied, cut to 31 bytes; shown by dumps and reports */
     int priority;      /* > 0 before all others, < 0 when nothing else is runnable (but never starved), 0 normal */
-    _Bool pin;         /* always runs on one and the same thread (for thread-local state of other libraries) */
+    bool pin;          /* always runs on one and the same thread (for thread-local state of other libraries) */
 } weft_go_attr;
 
 /* Where a routine was started; one static object per call site. */

@@ -39,12 +39,11 @@ enum {
     WEFT__CASE_RECV,
     WEFT__CASE_SEND,
     WEFT__CASE_AFTER,
-    WEFT__CASE_OTHERWISE,
-    WEFT__N_CASE_KINDS
+    WEFT__CASE_OTHERWISE
 };
 
 /* Runs one of n cases and returns its index, or a negative errno: -ECANCELED or -ETIMEDOUT when the wait was ended from
- * outside, -ENOMEM, -EINVAL for a case that is none. `cases` is only read, and only during the call. */
+ * outside, -ENOMEM, -EINVAL for more than INT_MAX cases. `cases` is only read, and only during the call. */
 WEFT_API int weft_select_n(const weft_case *cases, size_t n);
 
 /* weft_after(weft_duration d): ready once d has passed since the select began to wait; at once when d <= 0. Of several, the

@@ -18,8 +18,8 @@
  *
  * Memory order is that of Go's sync package: an unlock happens before the lock that follows it, a runlock before the
  * write lock that follows, done() and count_down() before the return of a wait() they let go, release() before the
- * acquire() that takes its permits, every barrier wait() before each return of its round, fn's return before that of any
- * weft_once_do(), signal() and broadcast() before the return of a wait() they end.
+ * acquire() that takes its permits, every barrier wait() before each return of its round, fn's return before that of
+ * any weft_once_do(), signal() and broadcast() before the return of a wait() they end.
  *
  * WEFT_DEBUG=locks=1 watches mutexes, rwmutexes and onces: a routine that locks what it holds already is reported and
  * the process aborted; two locks taken in both orders are reported once, with the places of all four lock calls. Locks
@@ -101,8 +101,8 @@ WEFT_API void weft_mutex_unlock(weft_mutex *m);
 
 /* ---- rwmutex: one writer or any number of readers.
  *
- * Neither starves the other: once a writer waits, new readers wait behind it; when a writer leaves, all readers that wait
- * go before the next writer. Writers are served in order. A reader must therefore not take the read lock
+ * Neither starves the other: once a writer waits, new readers wait behind it; when a writer leaves, all readers that
+ * wait go before the next writer. Writers are served in order. A reader must therefore not take the read lock
  * twice: between the two a writer may have begun to wait. No owner, as for the mutex.
  */
 
@@ -124,8 +124,8 @@ WEFT_API int weft_rwmutex_try_lock(weft_rwmutex *rw);
 /* Leaves as the writer. Panics when no writer is in it. Never waits (may yield to a writer it let in). */
 WEFT_API void weft_rwmutex_unlock(weft_rwmutex *rw);
 
-/* ---- cond: wait for a change of what a mutex protects. Served first come, first served; no spurious wake-ups, but what
- * was waited for may have changed again before the mutex is locked: wait in a loop.
+/* ---- cond: wait for a change of what a mutex protects. Served first come, first served; no spurious wake-ups, but
+ * what was waited for may have changed again before the mutex is locked: wait in a loop.
  */
 
 /* Begins to wait, then unlocks m, and locks it again before it returns, also when it returns an error. No signal given

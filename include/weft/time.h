@@ -3,8 +3,8 @@
  *
  * Times are nanoseconds of a clock that never goes back. Nothing here ever fires early. A timer, a ticker's channel and
  * weft_after_chan's channel are never freed by hand; until the collector takes them over they stay for the life of the
- * process (about 200 bytes each): in a loop, prefer weft_timer_reset() to weft_timer_start(), and weft_after() in a
- * select to weft_after_chan().
+ * process (128 bytes a timer, about 300 the others): in a loop, prefer weft_timer_reset() to weft_timer_start(), and
+ * weft_after() in a select to weft_after_chan().
  */
 #ifndef WEFT_TIME_H
 #define WEFT_TIME_H
@@ -50,8 +50,8 @@ WEFT_API int weft_timer_reset(weft_timer *t, weft_duration d);
  * are not made up for. NULL when out of memory; d <= 0 panics. */
 WEFT_API weft_chan(weft_time) weft_ticker_make(weft_duration d);
 
-/* Once it has returned, no tick is sent any more (one may still be in the channel). The channel is not closed. A channel
- * that is no running ticker is left alone. */
+/* void weft_ticker_stop(c): once it has returned, no tick is sent any more (one may still be in the channel). The
+ * channel is not closed. A channel that is no running ticker is left alone. */
 #define weft_ticker_stop(c) weft__ticker_stop(WEFT__ANY_CHAN(c))
 
 /* A channel of capacity 1 that gets the time once, d from now. NULL when out of memory. */

@@ -53,7 +53,7 @@ bool wf_env_size(const char *text, size_t *ret_bytes)
     static const struct {
         const char *suffix;
         unsigned shift;
-    } units[] = {{"", 0},    {"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},
+    } units[] = {{"", 0},     {"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},
                  {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40}};
     uint64_t value;
     const char *rest;

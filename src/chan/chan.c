@@ -35,6 +35,7 @@ WF_NOINLINE void *wf_chan_allocate(size_t size)
 {
     int saved = errno;
     void *p = malloc(size);
+    wf_compiler_barrier(); /* clang knows malloc, and believes that it leaves errno alone */
     errno = saved;
     return p;
 }
@@ -423,7 +424,7 @@ WF_PUBLIC int weft__chan_try_recv(struct weft__chan *c, void *out)
 /* More than any address space has. */
 static const size_t most_bytes = (size_t)1 << 47;
 
-/* Cursors that never reach their end, for values that take no memory. */
+/* Cursors that never reach their end, for channels without a buffer and values that take no memory. */
 static char nowhere[2];
 
 WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
@@ -443,8 +444,8 @@ WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
     c->elem_size = elem_size;
     c->capacity = capacity;
     c->buffer = buffer;
-    c->read = c->write = elem_size != 0 ? buffer : nowhere;
-    c->read_end = c->write_end = elem_size != 0 ? buffer + bytes : nowhere + 1;
+    c->read = c->write = buffer != NULL ? buffer : nowhere;
+    c->read_end = c->write_end = buffer != NULL ? buffer + bytes : nowhere + 1;
     wf_store_relaxed(&c->flags, unbounded ? WF_CHAN_UNBOUNDED : 0); /* relaxed: nobody else has the channel yet */
     wf_store_relaxed(&c->limit, !unbounded ? capacity : elem_size != 0 ? 0 : UINT64_MAX);
     return c;

@@ -89,13 +89,6 @@ struct record {
 
 /* ---- looking without locks ---- */
 
-struct look {
-    ptrdiff_t otherwise; /* -1: there is none */
-    size_t n_channels;
-    uint64_t n_locked;   /* sum over the channels */
-    bool ready, invalid;
-};
-
 WF_INLINE bool looks_blocked(const weft_case *k)
 {
     switch (k->weft__kind) {
@@ -113,25 +106,6 @@ WF_INLINE bool looks_blocked(const weft_case *k)
 WF_INLINE bool is_channel_case(const weft_case *k)
 {
     return k->weft__chan != NULL; /* the other kinds have none */
-}
-
-WF_INLINE struct look look(const weft_case *cases, size_t n)
-{
-    struct look found = {.otherwise = -1};
-    for (size_t i = 0; i < n; i++) {
-        const weft_case *k = &cases[i];
-        if (is_channel_case(k)) {
-            found.n_channels++;
-            found.n_locked += wf_load_acquire(&k->weft__chan->n_locked);
-        } else if (k->weft__kind == WEFT__CASE_OTHERWISE) {
-            found.otherwise = (ptrdiff_t)i;
-        }
-        if (!looks_blocked(k))
-            found.ready = true;
-        if (k->weft__kind >= WEFT__N_CASE_KINDS)
-            found.invalid = true;
-    }
-    return found;
 }
 
 /* [S1] A select with `otherwise` that has found all channels blocked, one after the other, must be sure that there was a
@@ -456,14 +430,28 @@ WF_INLINE int select_locked(struct record *record, const weft_case *cases, size_
     return (int)result;
 }
 
-static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n, ptrdiff_t otherwise, size_t n_channels)
+/* How many channel cases there are. */
+static size_t survey(const weft_case *cases, size_t n, ptrdiff_t *ret_otherwise)
+{
+    size_t n_channels = 0;
+    *ret_otherwise = -1;
+    for (size_t i = 0; i < n; i++) {
+        n_channels += is_channel_case(&cases[i]);
+        if (cases[i].weft__kind == WEFT__CASE_OTHERWISE)
+            *ret_otherwise = (ptrdiff_t)i;
+    }
+    return n_channels;
+}
+
+static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
 {
     struct place few[FEW], *many = NULL;
     struct record record;
-    if (n_channels > FEW && (many = wf_chan_allocate(n_channels * sizeof(*many))) == NULL)
+    ptrdiff_t otherwise;
+    record.n_places = survey(cases, n, &otherwise);
+    if (record.n_places > FEW && (many = wf_chan_allocate(record.n_places * sizeof(*many))) == NULL)
         return -ENOMEM;
     record.places = many != NULL ? many : few;
-    record.n_places = n_channels;
     record.timed = false;
     wf_store_relaxed(&record.committed, false);
     arrange(&record, cases, n);
@@ -476,39 +464,48 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n, ptrdiff_t
     return result;
 }
 
-/* Something looked ready, or the select has to wait. */
-static WF_NOINLINE int select_in_runtime(const weft_case *cases, size_t n, ptrdiff_t otherwise, size_t n_channels)
+/* Something looked ready. */
+static WF_NOINLINE int select_ready(const weft_case *cases, size_t n)
 {
     for (int attempts = 0; attempts < ATTEMPTS; attempts++) {
         struct wf_thread *thread = wf_enter();
         ptrdiff_t i = choose(&thread->rand, cases, n, looks_blocked);
-        int result = i >= 0 ? attempt(thread, &cases[i]) : 0;
+        int result = i >= 0 ? attempt(thread, &cases[i]) : -EAGAIN;
         wf_leave(thread);
-        if (i < 0)
-            break;
         if (WF_LIKELY(result == 0))
             return (int)i;
         if (result != -EAGAIN)
             return result;
     }
-    return select_slowly(cases, n, otherwise, n_channels);
+    return select_slowly(cases, n);
 }
 
 WF_PUBLIC int weft_select_n(const weft_case *cases, size_t n)
 {
-    struct look found;
+    ptrdiff_t otherwise;
+    size_t n_channels;
+    uint64_t n_locked;
+    if (WF_UNLIKELY(n > INT_MAX))
+        return -EINVAL;
     do {
-        found = look(cases, n);
-        if (WF_UNLIKELY(found.invalid || n > INT_MAX))
-            return -EINVAL;
-        if (found.ready)
-            return select_in_runtime(cases, n, found.otherwise, found.n_channels);
-        if (found.otherwise < 0)
-            return select_slowly(cases, n, found.otherwise, found.n_channels);
-    } while (!wf_chan_settled());
+        otherwise = -1;
+        n_channels = n_locked = 0;
+        for (size_t i = 0; i < n; i++) {
+            struct weft__chan *c = cases[i].weft__chan;
+            if (c != NULL) {
+                n_channels++;
+                n_locked += wf_load_acquire(&c->n_locked);
+            } else if (cases[i].weft__kind == WEFT__CASE_OTHERWISE) {
+                otherwise = (ptrdiff_t)i;
+            }
+            if (!looks_blocked(&cases[i]))
+                return select_ready(cases, n);
+        }
+        if (otherwise < 0)
+            return select_slowly(cases, n);
+    } while (WF_UNLIKELY(!wf_chan_settled()));
     /* One channel needs no second look. */
-    bool blocked = found.n_channels < 2 || still_blocked(cases, n, found.n_locked);
-    if (WF_LIKELY(blocked && !wf_chan_disturbed()))
-        return (int)found.otherwise;
-    return select_in_runtime(cases, n, found.otherwise, found.n_channels);
+    if (WF_LIKELY(n_channels < 2 || still_blocked(cases, n, n_locked)) && WF_LIKELY(!wf_chan_disturbed()))
+        return (int)otherwise;
+    return select_slowly(cases, n);
 }

@@ -6,6 +6,7 @@
 #include "rt/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -191,10 +192,9 @@ static const struct setting debug_keys[] = {
 static WF_COLD _Noreturn void refuse_key(const struct wf_env_pair *pair)
 {
     char known[256] = "";
-    for (size_t i = 0; i < WF_ARRAY_SIZE(debug_keys); i++) {
-        strcat(known, i > 0 ? ", " : "");
-        strcat(known, debug_keys[i].name);
-    }
+    size_t n = 0;
+    for (size_t i = 0; i < WF_ARRAY_SIZE(debug_keys) && n < sizeof(known); i++)
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i > 0 ? ", " : "", debug_keys[i].name);
     wf_message("WEFT_DEBUG: unknown key \"%s\"; it is a list of key=value with the keys %s", pair->key, known);
     _exit(EXIT_MALFORMED);
 }

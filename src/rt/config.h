@@ -29,19 +29,19 @@ enum wf_io_choice { WF_IO_AUTO, WF_IO_URING, WF_IO_EPOLL };
 struct wf_config {
     unsigned procs;
     size_t stack_size;
-    size_t stack_memory;         /* 0: the arena's own default */
+    size_t stack_memory; /* 0: the arena's own default */
     enum wf_deadlock_mode deadlock;
-    bool locks;                  /* watch the order in which mutexes are locked */
+    bool locks; /* watch the order in which mutexes are locked */
     bool no_membarrier, no_guard_install;
     bool leak, gc_trace, io_trace;
-    unsigned sched_trace_ms;     /* 0: none */
-    int dump_signal;             /* 0: none */
-    char trace_file[256];        /* "": none */
-    int gc_percent;              /* -1: off */
-    size_t memory_limit;         /* 0: none */
+    unsigned sched_trace_ms; /* 0: none */
+    int dump_signal;         /* 0: none */
+    char trace_file[256];    /* "": none */
+    int gc_percent;          /* -1: off */
+    size_t memory_limit;     /* 0: none */
     enum wf_io_choice io;
     bool simulate;
-    uint64_t seed;               /* of the simulation */
+    uint64_t seed; /* of the simulation */
 };
 
 /* Fills *ret_config from the environment and, over it, from `user` (may be NULL; a zero field is not set). 0, or

@@ -26,8 +26,8 @@ enum { N_BUCKETS = 256, RETRY_NS = 1000000 };
 
 struct weft_timer {
     struct wf_timer timer;
-    struct wf_spinlock lock;        /* arming */
-    const struct weft__site *site;  /* this and the following: immutable after init */
+    struct wf_spinlock lock;       /* arming */
+    const struct weft__site *site; /* this and the following: immutable after init */
     void (*fn)(void *);
     void *arg;
 };
@@ -35,7 +35,7 @@ struct weft_timer {
 /* A ticker, or an after-channel, whose timer has no period. */
 struct ticker {
     struct wf_timer timer;
-    struct wf_spinlock lock;    /* sending a tick; `stopped` */
+    struct wf_spinlock lock; /* sending a tick; `stopped` */
     bool stopped;
     struct weft__chan *channel; /* immutable after init */
     struct ticker *next;        /* in its bucket, that one's lock */

@@ -9,6 +9,7 @@
 
 #include "base/futex.h"
 #include "sched/idle.h"
+#include "sched/pilot.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "time/clock.h"
@@ -18,6 +19,9 @@
 static void rouse_foreign(struct wf_routine *r)
 {
     struct wf_thread *thread = wf_thread_of_foreign(r);
+    /* Counted here, not by the sleeper when it gets a CPU: from now on it can act. See pilot.c, judge(). */
+    wf_add_seq_cst(&wf_threads.n_foreign_wakes, 1);
+    wf_sub_seq_cst(&wf_threads.n_foreign_blocked, 1);
     wf_store_release(&thread->wake, 1); /* from here on the thread may be gone: only its address is used */
     wf_futex_wake(&thread->wake, 1);
 }
@@ -63,9 +67,9 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 
 static int foreign_sleep(struct wf_thread *thread)
 {
+    wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
     while (wf_load_acquire(&thread->wake) == 0)
         wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
-    wf_sub_relaxed(&wf_threads.n_foreign_blocked, 1);
     int ret = thread->current->ret;
     wf_leave(thread);
     return ret;

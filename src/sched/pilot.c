@@ -13,9 +13,9 @@
  * only hogs are seen. "Hog" is measured in CPU time, so that a thread that merely waits for a CPU is not one.
  *
  * When all workers are parked the pilot sleeps too, after a while, without a time limit: an idle process does not wake.
- * [Z1] it sets `asleep`, fences, looks at the workers' states again; [Z2] whoever moves a worker out of PARKED fences,
- * then looks at `asleep`. Before it sleeps it asks whether anything could ever wake the waiting routines: if not, that
- * is a deadlock.
+ * [Z1] it sets `asleep`, fences, looks at everything again; [Z2] whoever moves a worker out of PARKED, and a plain or
+ * spare thread that goes to sleep or leaves, fences, then looks at `asleep`. Before it sleeps it asks whether anything
+ * could ever wake the waiting routines: if not, that is a deadlock.
  */
 #define _GNU_SOURCE
 #include "sched/pilot.h"
@@ -190,6 +190,27 @@ static enum verdict judge(void)
     return present > known ? UNKNOWN : DEADLOCK; /* a thread that has not used weft yet may do so */
 }
 
+/* Everything that happens leaves a trace here: schedules, and wake-ups of plain threads. */
+static uint64_t signature(void)
+{
+    uint64_t sum = wf_load_seq_cst(&wf_threads.n_foreign_wakes);
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        sum += wf_load_seq_cst(&wf_workers[i].tick);
+    return sum + wf_load_seq_cst(&wf_threads.n_foreign) * 0x10001u;
+}
+
+/* The parts of judge() are read one after the other; they belong to one moment only if nothing has happened meanwhile,
+ * and a plain thread that was just woken or attached had its say. So: the same verdict in two rounds with the same
+ * signature around both. */
+static enum verdict judge_twice(uint64_t *last_signature)
+{
+    uint64_t before = signature();
+    enum verdict verdict = judge();
+    uint64_t last = *last_signature;
+    *last_signature = verdict == ALIVE ? 0 : before;
+    return signature() == before && last == before ? verdict : ALIVE;
+}
+
 void wf_pilot_hold_deadlock(int by)
 {
     wf_add_seq_cst(&pilot.no_deadlock, (uint32_t)by);
@@ -213,13 +234,14 @@ static void nap(int64_t until)
     wf_futex_wait(&pilot.stopping, 0, until);
 }
 
-/* Deep sleep. `recheck_ns` > 0: look again after so long. */
-static void sleep_deep(int64_t recheck_ns)
+/* Deep sleep, unless something has happened since `seen` was taken. `recheck_ns` > 0: look again after so long. */
+static void sleep_deep(uint64_t seen, uint32_t seen_blocked, int64_t recheck_ns)
 {
     wf_swap_seq_cst(&pilot.asleep, 1); /* [Z1] */
     wf_fence_seq_cst();
     int64_t deadline = recheck_ns > 0 ? wf_now_ns() + recheck_ns : WF_FUTEX_FOREVER;
-    if (wf_idle_all_parked() && wf_load_seq_cst(&pilot.stopping) == 0)
+    if (wf_idle_all_parked() && signature() == seen &&
+        wf_load_seq_cst(&wf_threads.n_foreign_blocked) == seen_blocked && wf_load_seq_cst(&pilot.stopping) == 0)
         wf_futex_wait(&pilot.asleep, 1, deadline);
     wf_swap_seq_cst(&pilot.asleep, 0);
 }
@@ -237,7 +259,8 @@ static void *pilot_main(void *arg)
     struct wf_thread *self = wf_thread_adopt();
     prctl(PR_SET_TIMERSLACK, 1000ul);
     int64_t round = ROUND_FIRST_NS, idle_since = 0, recheck = ROUND_MOST_NS;
-    unsigned quiet = 0;
+    uint64_t last_signature = 0;
+    unsigned quiet = 0, judged = 0;
     while (wf_load_acquire(&pilot.stopping) == 0) {
         int64_t now = wf_now_ns();
         bool acted = false;
@@ -252,18 +275,22 @@ static void *pilot_main(void *arg)
         }
         if (!wf_idle_all_parked()) {
             idle_since = 0;
+            judged = 0;
             recheck = ROUND_MOST_NS;
         } else if (idle_since == 0) {
             idle_since = now;
-        } else if (now - idle_since >= IDLE_BEFORE_SLEEP_NS || round == ROUND_MOST_NS) {
-            enum verdict verdict = judge();
+        } else if (round == ROUND_MOST_NS) {
+            uint64_t seen = signature();
+            uint32_t blocked = wf_load_seq_cst(&wf_threads.n_foreign_blocked);
+            enum verdict verdict = judge_twice(&last_signature);
+            judged++;
             if (verdict == DEADLOCK)
                 wf_hooks.all_waiting();
-            if (now - idle_since >= IDLE_BEFORE_SLEEP_NS) {
-                sleep_deep(verdict == UNKNOWN ? recheck : 0);
+            if (now - idle_since >= IDLE_BEFORE_SLEEP_NS && judged >= 2) {
+                sleep_deep(seen, blocked, verdict == UNKNOWN ? recheck : 0);
                 recheck = recheck * 2 < RECHECK_MOST_NS ? recheck * 2 : RECHECK_MOST_NS;
-                quiet = 0;
-                round = ROUND_FIRST_NS;
+                idle_since = wf_now_ns();
+                judged = 0;
                 continue;
             }
         }

@@ -7,10 +7,11 @@
 int wf_pilot_start(void);
 void wf_pilot_stop(void);
 
-/* A worker leaves its sleep: the pilot must not sleep through it. One fence and one load unless it does. */
+/* A worker leaves its sleep, or a thread goes to sleep in weft: the pilot must not sleep through it. One fence and one
+ * load unless it does. */
 void wf_pilot_wake(void);
 
-/* Ends the report of a deadlock being possible: new work may come from outside (weft_stop is waiting, say). */
+/* While the sum of `by` is positive nothing is taken for a deadlock: somebody is about to act (weft_stop). */
 void wf_pilot_hold_deadlock(int by);
 
 #endif

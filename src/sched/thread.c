@@ -22,6 +22,7 @@
 #include "sched/hooks.h"
 #include "sched/idle.h"
 #include "sched/park.h"
+#include "sched/pilot.h"
 #include "sched/sanitizer.h"
 #include "stack/overflow.h"
 #include "time/clock.h"
@@ -122,6 +123,7 @@ static bool wait_for_worker(struct wf_thread *thread)
     /* A routine that was parked on the way here went to the injection queue, or pinned ones wait for this thread to have
      * a worker: see that somebody looks. */
     wf_idle_wake_inject();
+    wf_pilot_wake(); /* [Z2] */
     while (wf_load_acquire(&thread->wake) == 0)
         wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
     return thread->worker != NULL;
@@ -324,6 +326,7 @@ static void foreign_exit(void *arg)
     wf_sub_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.lock);
     wf_thread_tls = NULL;
+    wf_pilot_wake(); /* [Z2] */
     if (thread->current->extra != NULL)
         wf_extra_free(thread->current->extra);
     thread_destroy_block(thread);

@@ -16,6 +16,7 @@ struct wf_threads {
     _Atomic uint32_t n_all;             /* lock for writing */
     _Atomic uint32_t n_foreign;         /* lock for writing */
     _Atomic uint32_t n_foreign_blocked; /* plain threads asleep inside weft, where only weft can wake them */
+    _Atomic uint64_t n_foreign_wakes;   /* how often one of them was woken */
     _Atomic uint32_t n_pinned;          /* runnable pinned routines on all threads' lists */
     _Atomic uint32_t stopping;          /* 1: all threads are to leave */
 };

@@ -225,7 +225,7 @@ static bool map_tables(uint32_t n_slots)
 int wf_arena_init(size_t slot_size, size_t most_bytes, bool force_no_guard_install)
 {
     WF_CHECK((slot_size & (slot_size - 1)) == 0);
-    WF_CHECK(slot_size >= 2 * WF_GUARD_SIZE);
+    WF_CHECK(slot_size > WF_GUARD_SIZE);
     int saved = errno, result = -ENOMEM;
     size_t bytes = bytes_to_try(slot_size, most_bytes);
     char *base = reserve(&bytes, slot_size > LEAST_BYTES ? slot_size : LEAST_BYTES);

@@ -31,9 +31,9 @@
 #endif
 
 enum {
-    PUSH_REACH = 512,            /* how far below the stack pointer one instruction, or the red zone, reaches */
-    HANDLER_BYTES = 16 * 1024,   /* of an alternate stack, besides what the kernel puts there; chained handlers use it too */
-    DEFAULT_FRAME_BYTES = 8192,  /* where the kernel does not tell */
+    PUSH_REACH = 512,           /* how far below the stack pointer one instruction, or the red zone, reaches */
+    HANDLER_BYTES = 16 * 1024,  /* of an alternate stack, for us and chained handlers */
+    DEFAULT_FRAME_BYTES = 8192, /* where the kernel does not tell */
     N_SIGNALS = 2,
 };
 

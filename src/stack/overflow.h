@@ -21,19 +21,19 @@
 /* The routine that was running. Pointers stay valid until the process ends or the routine does. */
 struct wf_fault {
     uint64_t id;
-    const char *name;        /* NULL or "": none */
-    const char *file;        /* where it was started; NULL: not known */
-    const char *function;    /* what was started; NULL: not known */
+    const char *name;     /* NULL or "": none */
+    const char *file;     /* where it was started; NULL: not known */
+    const char *function; /* what was started; NULL: not known */
     int line;
-    const char *stack_low;   /* lowest usable address; its guard is the WF_GUARD_SIZE bytes below */
-    const char *stack_high;  /* one past the highest */
-    size_t stack_size;       /* as the user counts it: what .stack_size would say */
-    bool own_stack;          /* of a size asked for; else of the default size */
+    const char *stack_low;  /* lowest usable address; its guard is the WF_GUARD_SIZE bytes below */
+    const char *stack_high; /* one past the highest */
+    size_t stack_size;      /* as the user counts it: what .stack_size would say */
+    bool own_stack;         /* of a size asked for; else of the default size */
 };
 
 struct wf_overflow_hooks {
-    /* The routine running on the calling thread; false: none, it is a plain thread or the scheduler's loop. `address` is
-     * the address of the fault. Async-signal-safe: called in the handler. */
+    /* The routine running on the calling thread, which faulted at `address`; false: none, it is a plain thread or in the
+     * scheduler's loop. Async-signal-safe: called in the handler. */
     bool (*describe)(const void *address, struct wf_fault *ret_fault);
 };
 

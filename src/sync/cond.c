@@ -3,8 +3,9 @@
  *
  * Problem. wait() must be queued before it unlocks the mutex, or a signal is lost; it must have left its stack before
  * a signaller can find it; and unlocking may need the bucket of the mutex, which may be the one of the cond. So
- * it queues itself, leaves its stack with the bucket still locked, and a commit function on the next stack unlocks first
- * the bucket, then the mutex. A signaller may get hold of it between the two; it then finds the mutex locked, and waits.
+ * it queues itself, leaves its stack with the bucket still locked, and a commit function on the next stack unlocks
+ * first the bucket, then the mutex. A signaller may get hold of it between the two; it then finds the mutex locked, and
+ * waits.
  *
  * Locking: the cond's bucket guards the queue.
  */

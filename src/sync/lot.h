@@ -8,15 +8,15 @@
  *  - An object is small, and its queue costs O(1) per operation however many wait and however many objects there are.
  *  - Lifetime [L1]. The store or RMW that lets somebody go (makes the lock free, the count zero, the permits enough) is
  *    the last access to the object by the call that makes it. While somebody is queued, that store is made with the
- *    bucket locked, and after it only the bucket and waiters already unlinked are touched. While nobody is queued, it is
- *    the one RMW of the fast path, which succeeds only if the QUEUED bit is still clear. So an object may be
+ *    bucket locked, and after it only the bucket and waiters already unlinked are touched. While nobody is queued, it
+ *    is the one RMW of the fast path, which succeeds only if the QUEUED bit is still clear. So an object may be
  *    freed by the waiter that was let go, though the call that did it has not returned yet.
  *
  * A queue is a ring of waiters, oldest first; the oldest, `head`, knows in its `elem` which queue it heads (the others
- * have NULL there). That makes it possible to unlink any waiter without knowing its queue, and to move a whole queue out
- * of an object in O(1) into the frame of the call that wakes all of them, which goes on to wake some at a time. A waiter
- * in such a moved queue may still be unlinked by an abort: it then returns the error although it was just about to be let
- * go. Where that would matter (barrier) the object tells the two apart.
+ * have NULL there). That makes it possible to unlink any waiter without knowing its queue, and to move a whole queue
+ * out of an object in O(1) into the frame of the call that wakes all of them, which goes on to wake some at a time. A
+ * waiter in such a moved queue may still be unlinked by an abort: it then returns the error although it was just about
+ * to be let go. Where that would matter (barrier) the object tells the two apart.
  *
  * Invariants (bucket locked):  QUEUED is set in the state word exactly if a queue of the object is not empty (the
  * primitives keep it so);  a waiter has `queued` set exactly while it is in a ring.
@@ -59,8 +59,8 @@ WF_INLINE struct wf_spinlock *wf_lot_lock(const void *object)
 }
 
 /* wf_wait_begin(), bucket locked. True: the wait must not begin.
- * [L2] `waits_on` names an object of this folder, seen with the object's bucket locked, exactly while the routine is queued
- * for it: it is set here, the caller queues at once, and who unlinks clears it. */
+ * [L2] `waits_on` names an object of this folder, seen with the object's bucket locked, exactly while the routine is
+ * queued for it: it is set here, the caller queues at once, and who unlinks clears it. */
 WF_INLINE bool wf_lot_begin(struct wf_routine *self, enum wf_wait_kind kind, void *object)
 {
     if (WF_LIKELY(!wf_wait_begin(self, kind, object)))
@@ -157,7 +157,7 @@ WF_INLINE void wf_lot_wake(struct wf_thread *thread, struct wf_routine *r, int r
 }
 
 /* Lets all in `moved` go with 0, a few at a time, in order; releases `lock`, which the caller holds, and leaves the
- * runtime. `moved` lies in the caller's frame. On one worker they run in the order in which they waited. */
+ * runtime. `moved` lies in the caller's frame. As far as the scheduler keeps to its queues, they also run in order. */
 void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, struct wf_lot_queue *moved);
 
 /* Leaves the runtime after an object was handed to `woken`. Ownership of something by a routine that does not run yet

@@ -3,15 +3,16 @@
  *
  * Approach. A mutex that is unlocked while others wait becomes free; the oldest waiter is woken and tries for it like
  * anybody. So a routine that locks again at once finds it free and runs on, and the cost of waking is paid once per
- * schedule, not once per unlock. Only one waiter is on its way at a time (WOKEN). It goes back to the front of the queue
- * when it finds the mutex taken; having lost LOST_ROUNDS times, it sets HANDOFF, and the next unlock leaves the mutex
- * locked and gives it to that waiter. Every waiter comes to the front, so every one gets the lock after a bounded number
- * of unlocks.
+ * schedule, not once per unlock. Only one waiter is on its way at a time (WOKEN). It goes back to the front of the
+ * queue when it finds the mutex taken; having lost LOST_ROUNDS times, it sets HANDOFF, and the next unlock leaves the
+ * mutex locked and gives it to that waiter. Every waiter comes to the front, so every one gets the lock after a bounded
+ * number of unlocks.
  *
- * Rejected: handing over at every contended unlock (a switch per lock: 5 times slower with two workers in a tight loop);
- * time instead of rounds (needs a clock read per wait and does not work in virtual time); spinning while others are
- * queued already (the line moves between cores at every look, ~300 ns for the holder; instead the contenders park, and
- * are woken on the worker of the holder, where the line is).
+ * Rejected: handing over at every contended unlock (the mutex is then owned by somebody who is not running yet, for the
+ * ~50 us of a futex wake-up if that is a plain thread, and nobody gets it meanwhile); time instead of rounds (needs a
+ * clock read per wait and does not work in virtual time); spinning while others are queued already (the line moves
+ * between cores at every look, ~300 ns for the holder; instead the contenders park, and are woken on the worker of the
+ * holder, where the line is).
  *
  * Who changes the state word: LOCKED is set by anybody who finds it clear and cleared by the holder; the other bits are
  * changed with the bucket locked, except that the woken waiter clears WOKEN when it takes the mutex. So with the bucket
@@ -19,10 +20,10 @@
  *
  * Locking: the mutex's bucket guards `waiters`.
  */
-#include "sync/lot.h"
-#include "sync/lockdebug.h"
-#include "sync/mutex_priv.h"
 #include "sched/sched.h"
+#include "sync/lockdebug.h"
+#include "sync/lot.h"
+#include "sync/mutex_priv.h"
 
 #include <errno.h>
 
@@ -33,7 +34,7 @@ enum {
     HANDOFF = 8, /* LOCKED and QUEUED are set too: the next unlock hands over to the oldest */
 };
 
-/* Chosen on two cores; bench/mutex.c. */
+/* Reasoned, not tuned: bench/mutex.c on an idle machine is the judge. */
 enum { LOST_ROUNDS = 4, FIRST_PAUSES = 8, LAST_PAUSES = 64 };
 
 /* What a parked locker is woken with. */
@@ -154,8 +155,10 @@ static struct wf_routine *release_queued(weft_mutex *m, int *ret_ret)
     struct wf_spinlock *lock = wf_lot_lock(m);
     uint32_t state = wf_load_acquire(word_of(m));
     struct wf_routine *oldest = NULL;
+    WF_ASSERT((state & (HANDOFF | WOKEN)) != (HANDOFF | WOKEN)); /* whoever sets HANDOFF was the woken one */
     if ((state & WOKEN) == 0)
         oldest = wf_lot_pop(queue_of(m));
+    WF_ASSERT((state & HANDOFF) == 0 || oldest != NULL);
     if (wf_lot_is_empty(queue_of(m)))
         state &= ~(uint32_t)QUEUED;
     if ((state & HANDOFF) != 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* rwmutex.c - the readers-writer lock: phase-fair, with direct hand-over.
  *
- * Approach. Two queues. While nobody is queued, both sides enter by one CAS. Once somebody is, whoever leaves last admits
- * the next: a writer admits all readers that wait, or, if there are none, the oldest writer; the last reader
+ * Approach. Two queues. While nobody is queued, both sides enter by one CAS. Once somebody is, whoever leaves last
+ * admits the next: a writer admits all readers that wait, or, if there are none, the oldest writer; the last reader
  * admits the oldest writer. New readers queue as soon as a writer does. So a reader waits for at most one writer, and a
  * writer for those before it and one batch of readers after each.
  *
@@ -10,8 +10,8 @@
  * admitted it yields to it. Readers do not hold up readers: no yield.
  *
  * Rejected: an inner mutex for the writers, as Go has it: a writer that leaves would have to touch the object once more
- * after it has let readers in, one of which may free it ([L1] in lot.h). Barging as in mutex.c: a rwmutex is for sections
- * that are long or mostly read; there the switch does not matter, and the order does.
+ * after it has let readers in, one of which may free it ([L1] in lot.h). Barging as in mutex.c: a rwmutex is for
+ * sections that are long or mostly read; there the switch does not matter, and the order does.
  *
  * The word: WRITER, WRITERS_QUEUED, READERS_QUEUED, and the number of readers inside. Invariants (bucket locked):
  *   WRITER and readers inside exclude each other;

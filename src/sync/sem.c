@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* sem.c - the weighted semaphore: strict first come, first served.
  *
- * The word is the number of free permits, QUEUED in the sign bit. While QUEUED is set nothing but a call that has the bucket
- * locked changes the word: the fast paths see a negative number. So under the bucket a word with QUEUED is stable. A request
- * that waits has the number it asks for in scratch[0]; release() and abort take those permits on its behalf.
+ * The word is the number of free permits, QUEUED in the sign bit. While QUEUED is set nothing but a call that has the
+ * bucket locked changes the word: the fast paths see a negative number. So under the bucket a word with QUEUED is
+ * stable. A request that waits has the number it asks for in scratch[0]; release() and abort take those permits on its
+ * behalf.
  *
  * Invariant (bucket locked, queue not empty): the oldest request asks for more than there is.
  */

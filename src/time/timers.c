@@ -30,7 +30,7 @@ enum {
 };
 
 _Static_assert(sizeof(struct wf_timer) <= 96, "timers are embedded in every routine");
-_Static_assert(WF_WHEEL_BITS * WF_WHEEL_LEVELS >= 64 - WF_TICK_SHIFT - 1, "every deadline has a slot");
+_Static_assert(64 - WF_TICK_SHIFT - 1 <= WF_WHEEL_BITS * WF_WHEEL_LEVELS, "every deadline has a slot");
 
 static int64_t tick_of(const struct wf_timer *timer)
 {
@@ -346,7 +346,6 @@ bool wf_timers_run(struct wf_timers *set, int64_t now_ns, struct wf_timer_batch 
     wf_spinlock_unlock(&set->lock);
     return more;
 }
-
 
 void wf_timers_clear(struct wf_timers *set)
 {

@@ -21,18 +21,18 @@ struct wf_timers;
 
 /* A timer, embedded in what it wakes. It must stay in place and valid while pending. */
 struct wf_timer {
-    struct wf_timer *next, **prev;     /* set's lock: the list that holds it: a wheel slot, or siblings in the heap */
-    struct wf_timer *child;            /* set's lock: first child in the heap */
-    _Atomic(struct wf_timers *) set;   /* the set it is pending in, NULL when it is not; written under that set's lock */
-    int64_t deadline_ns;               /* immutable while pending, but for a periodic timer's own expiry */
-    int64_t period_ns;                 /* > 0: pending again, deadline + k * period, k the least that lies ahead */
+    struct wf_timer *next, **prev;   /* set's lock: the list that holds it: a wheel slot, or siblings in the heap */
+    struct wf_timer *child;          /* set's lock: first child in the heap */
+    _Atomic(struct wf_timers *) set; /* the set it is pending in, or NULL; written under that set's lock */
+    int64_t deadline_ns;             /* immutable while pending, but for a periodic timer's own expiry */
+    int64_t period_ns;               /* > 0: pending again, deadline + k * period, k the least that lies ahead */
     /* Called under the set's lock at expiry, out of the lists already; short, takes no lock, touches no timer. False:
      * somebody else has already ended the wait; the timer is not touched once the lock is released. NULL: true. */
     bool (*claim)(struct wf_timer *timer);
     /* Called after the lock is released, with `arg` as it was at expiry; the timer itself may be gone by then. */
     void (*expire)(void *arg);
     void *arg;
-    uint8_t level, slot;               /* set's lock: where in the wheel; level WF_TIMER_IN_HEAP for the heap */
+    uint8_t level, slot; /* set's lock: where in the wheel; level WF_TIMER_IN_HEAP for the heap */
 };
 
 /* 8 digits of 6 bits hold the 46 bits of any tick, so INT64_MAX is a deadline like others. */
@@ -50,13 +50,13 @@ enum { WF_TICK_SHIFT = 17, WF_WHEEL_BITS = 6, WF_WHEEL_LEVELS = 8, WF_WHEEL_SLOT
  * Verified by wf_timers_check(). */
 struct wf_timers {
     struct wf_spinlock lock;
-    _Atomic int64_t earliest_ns;  /* no timer of the set is due before it (INT64_MAX: none pending); written under the
+    _Atomic int64_t earliest_ns; /* no timer of the set is due before it (INT64_MAX: none pending); written under the
                                      lock, a hint for readers without it; never late, early after a cancel or when
                                      the next slot is crowded */
-    int64_t base_tick;            /* lock: the present tick as far as the wheel knows; never goes back */
-    struct wf_timer *heap;        /* lock */
-    struct wf_timer *moving;      /* lock */
-    size_t n_pending;             /* lock */
+    int64_t base_tick;           /* lock: the present tick as far as the wheel knows; never goes back */
+    struct wf_timer *heap;       /* lock */
+    struct wf_timer *moving;     /* lock */
+    size_t n_pending;            /* lock */
     uint64_t occupied[WF_WHEEL_LEVELS];
     struct wf_timer *wheel[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
 };

@@ -9,7 +9,11 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 bad=0
 
-fail() { echo "FAILED: $1"; bad=1; }
+fail() { # what [stderr of the program]
+    echo "FAILED: $1"
+    [ $# -lt 2 ] || head -n 20 "$2"
+    bad=1
+}
 same() { # what expected got
     cmp -s "$2" "$3" || { fail "$1"; diff "$2" "$3" | head -n 10 | cut -c -200; }
 }
@@ -35,15 +39,15 @@ compare() { # name folder
     distinct=$(wc -l <"$dir/all")
     echo "total: $files files, $lines lines, $total words, $distinct distinct, $bytes bytes" >"$dir/total"
 
-    "$program" --all "$2" >"$dir/got" 2>"$dir/got_total" || fail "$1: --all ended with $?"
+    "$program" --all "$2" >"$dir/got" 2>"$dir/got_total" || fail "$1: --all ended with $?" "$dir/got_total"
     same "$1: --all" "$dir/all" "$dir/got"
     same "$1: totals" "$dir/total" <(head -n 1 "$dir/got_total")
 
     for n in 0 7 20 100000; do
-        "$program" --top "$n" "$2" >"$dir/got" || fail "$1: --top $n ended with $?"
+        "$program" --top "$n" "$2" >"$dir/got" 2>"$dir/err" || fail "$1: --top $n ended with $?" "$dir/err"
         same "$1: --top $n" <(head -n "$n" "$dir/by_count"; cat "$dir/total") <(head -n -1 "$dir/got")
     done
-    (cd "$2" && "$program") >"$dir/got" || fail "$1: no arguments ended with $?"
+    (cd "$2" && "$program") >"$dir/got" 2>"$dir/err" || fail "$1: no arguments ended with $?" "$dir/err"
     same "$1: no arguments" <(head -n 20 "$dir/by_count"; cat "$dir/total") <(head -n -1 "$dir/got")
     tail -n 1 "$dir/got" | grep -Eq '^speed: [0-9.]+ MB in [0-9.]+ s, [0-9.]+ MB/s$' || fail "$1: no speed line"
 }
@@ -95,7 +99,7 @@ refuses() { # status pattern arguments...
     "$program" "$@" >"$dir/out" 2>"$dir/err"
     got=$?
     [ "$got" = "$status" ] || fail "'$*' ended with $got instead of $status"
-    grep -q -- "$pattern" "$dir/err" || fail "'$*' does not say '$pattern': $(head -n 5 "$dir/err")"
+    grep -q -- "$pattern" "$dir/err" || fail "'$*' does not say '$pattern'" "$dir/err"
 }
 
 generate "$dir/made up"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arena.c - slots of the stack arena: distinct, guarded, given back; and what happens where the system is small. */
+/* test_arena.c - slots of the stack arena: distinct, guarded, given back; and what happens on a small system. */
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 
@@ -164,8 +164,14 @@ static void write_below(bool force_no_guard_install)
     low[-1] = 1;
 }
 
-Test(arena, a_write_below_the_stack_hits_the_guard, .signal = SIGSEGV) { write_below(false); }
-Test(arena, a_write_below_the_stack_hits_the_guard_by_mprotect, .signal = SIGSEGV) { write_below(true); }
+Test(arena, a_write_below_the_stack_hits_the_guard, .signal = SIGSEGV)
+{
+    write_below(false);
+}
+Test(arena, a_write_below_the_stack_hits_the_guard_by_mprotect, .signal = SIGSEGV)
+{
+    write_below(true);
+}
 
 Test(arena, a_guard_survives_trim, .signal = SIGSEGV)
 {

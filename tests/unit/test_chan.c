@@ -737,6 +737,8 @@ Test(chan, a_negative_capacity_stops_the_program, .signal = SIGABRT)
 
 Test(chan, a_capacity_beyond_the_memory_left_gives_null)
 {
+    if (WF_ASAN)
+        cr_skip_test("AddressSanitizer cannot live with a limit");
     struct rlimit limit = {.rlim_cur = (rlim_t)4 << 30, .rlim_max = (rlim_t)4 << 30};
     setrlimit(RLIMIT_AS, &limit);
     errno = 0;

@@ -107,7 +107,8 @@ Test(config, the_caller_has_precedence_over_the_environment)
 Test(config, impossible_fields_of_the_caller_are_refused)
 {
     static const weft_config bad[] = {
-        {.procs = 1025}, {.stack_size = 65000}, {.stack_size = 8192}, {.stack_size = (size_t)128 << 20}, {.stack_memory = 1},
+        {.procs = 1025},     {.stack_size = 65000}, {.stack_size = 8192}, {.stack_size = (size_t)128 << 20},
+        {.stack_memory = 1},
     };
     struct wf_config c = {.procs = 99};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

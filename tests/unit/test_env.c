@@ -27,7 +27,8 @@ Test(env, a_number_within_its_limits_is_read)
 
 Test(env, what_is_no_number_is_refused_and_leaves_the_result_alone)
 {
-    static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x10", "1e3", "1.5", "one", "18446744073709551616", "0", "1025"};
+    static const char *const bad[] = {"",  " 1",  "1 ", "+1", "-1", "0x10", "1e3", "1.5", "one", "18446744073709551616",
+                                      "0", "1025"};
     uint64_t n = 99;
     for (size_t i = 0; i < WF_ARRAY_SIZE(bad); i++)
         cr_assert_not(wf_env_number(bad[i], 1, 1024, &n), "\"%s\" was accepted", bad[i]);
@@ -39,9 +40,16 @@ Test(env, sizes_have_binary_suffixes)
     static const struct {
         const char *text;
         size_t bytes;
-    } good[] = {{"0", 0},           {"512", 512},           {"512B", 512},          {"64K", 65536},
-                {"64KiB", 65536},   {"1M", 1048576},        {"1MiB", 1048576},      {"2G", (size_t)2 << 30},
-                {"2GiB", (size_t)2 << 30}, {"1TiB", (size_t)1 << 40}};
+    } good[] = {{"0", 0},
+                {"512", 512},
+                {"512B", 512},
+                {"64K", 65536},
+                {"64KiB", 65536},
+                {"1M", 1048576},
+                {"1MiB", 1048576},
+                {"2G", (size_t)2 << 30},
+                {"2GiB", (size_t)2 << 30},
+                {"1TiB", (size_t)1 << 40}};
     for (size_t i = 0; i < WF_ARRAY_SIZE(good); i++) {
         size_t bytes = 99;
         cr_assert(wf_env_size(good[i].text, &bytes), "\"%s\" was refused", good[i].text);
@@ -51,7 +59,8 @@ Test(env, sizes_have_binary_suffixes)
 
 Test(env, what_is_no_size_is_refused)
 {
-    static const char *const bad[] = {"", "K", "KiB", "64 K", "64kb", "64KB", "64KiBs", "-1K", "1.5M", "99999999999999G"};
+    static const char *const bad[] = {"",     "K",      "KiB", "64 K", "64kb",
+                                      "64KB", "64KiBs", "-1K", "1.5M", "99999999999999G"};
     size_t bytes = 99;
     for (size_t i = 0; i < WF_ARRAY_SIZE(bad); i++)
         cr_assert_not(wf_env_size(bad[i], &bytes), "\"%s\" was accepted", bad[i]);

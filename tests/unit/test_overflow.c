@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_overflow.c - what a fault leads to: who is blamed, which handlers run, how the process ends.
  *
- * A routine is played by a thread whose stack is a slot of the arena. Each fault happens in a child whose stderr is read.
+ * A routine is played by a thread whose stack is a slot of the arena. Each fault happens in a child, whose stderr is
+ * read.
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
@@ -387,8 +388,8 @@ static void repair(int signal, siginfo_t *info, void *context)
 {
     sigset_t blocked;
     sigprocmask(SIG_SETMASK, NULL, &blocked);
-    if (signal != SIGSEGV || info->si_addr != tricky_page + 100 || context == NULL ||
-        !sigismember(&blocked, SIGUSR1) || !sigismember(&blocked, SIGSEGV))
+    if (signal != SIGSEGV || info->si_addr != tricky_page + 100 || context == NULL || !sigismember(&blocked, SIGUSR1) ||
+        !sigismember(&blocked, SIGSEGV))
         _exit(EXITED_IN_HANDLER);
     mprotect(tricky_page, 4096, PROT_READ | PROT_WRITE);
 }

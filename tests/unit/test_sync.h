@@ -40,14 +40,11 @@ enum { NOT_RETURNED = 12345, PATIENCE_SECONDS = 20 };
 /* One call made by a routine or a thread. */
 struct call {
     int (*make)(struct call *call);
-    void *object, *other;
+    void *object;
     int64_t n;
     _Atomic(struct wf_routine *) routine; /* who makes it */
     atomic_int result;
-    atomic_uint order; /* the how-manieth call to return, from 1 */
 };
-
-static atomic_uint calls_returned;
 
 static inline void make_call(struct call *call)
 {
@@ -56,7 +53,6 @@ static inline void make_call(struct call *call)
     wf_leave(thread);
     atomic_store(&call->routine, self);
     int result = call->make(call);
-    atomic_store(&call->order, atomic_fetch_add(&calls_returned, 1) + 1);
     atomic_store(&call->result, result);
 }
 

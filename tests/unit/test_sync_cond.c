@@ -85,32 +85,6 @@ Test(sync_cond, broadcast_lets_all_go_that_wait_now, .timeout = 60)
     cr_assert_eq(result_of(&late), 0);
 }
 
-static struct call sleepers[5];
-
-static void start_sleepers_and_broadcast(void)
-{
-    for (unsigned i = 0; i < 5; i++) {
-        weft_go(make_call, &sleepers[i]);
-        while (!waits(&sleepers[i]))
-            weft_yield();
-    }
-    weft_cond_broadcast(&cond);
-}
-
-Test(sync_cond, on_one_worker_broadcast_lets_them_go_in_order, .timeout = 60)
-{
-    cr_assert_eq(weft_start(&(weft_config){.procs = 1}), 0);
-    for (unsigned i = 0; i < 5; i++) {
-        sleepers[i] = WAIT_ONCE;
-        prepare_call(&sleepers[i]);
-    }
-    weft_go(start_sleepers_and_broadcast);
-    for (unsigned i = 0; i < 5; i++)
-        cr_assert_eq(result_of(&sleepers[i]), 0);
-    for (unsigned i = 0; i < 5; i++)
-        cr_assert_eq(atomic_load(&sleepers[i].order), i + 1);
-}
-
 Test(sync_cond, a_wait_ended_from_outside_gives_the_error_and_holds_the_mutex, .timeout = 60)
 {
     struct call routine = WAIT_ONCE, thread = WAIT_ONCE;

@@ -45,8 +45,8 @@ Test(sleep, the_clock_never_goes_back)
     }
 }
 
-static const weft_duration durations[] = {1,    999,  5 * WEFT_US,  50 * WEFT_US, 131072, 200 * WEFT_US, WEFT_MS,
-                                          7919, 3 * WEFT_MS, 20 * WEFT_MS, 70 * WEFT_MS};
+static const weft_duration durations[] = {1,       999,  5 * WEFT_US, 50 * WEFT_US, 131072,      200 * WEFT_US,
+                                          WEFT_MS, 7919, 3 * WEFT_MS, 20 * WEFT_MS, 70 * WEFT_MS};
 
 static int count_short_sleeps(void)
 {
@@ -59,8 +59,14 @@ static int count_short_sleeps(void)
     return n;
 }
 
-Test(sleep, of_a_routine_is_never_short) { cr_assert_eq(weft_await(weft_async(count_short_sleeps)), 0); }
-Test(sleep, of_a_plain_thread_is_never_short) { cr_assert_eq(count_short_sleeps(), 0); }
+Test(sleep, of_a_routine_is_never_short)
+{
+    cr_assert_eq(weft_await(weft_async(count_short_sleeps)), 0);
+}
+Test(sleep, of_a_plain_thread_is_never_short)
+{
+    cr_assert_eq(count_short_sleeps(), 0);
+}
 
 Test(sleep, of_no_length_returns_at_once)
 {
@@ -196,7 +202,10 @@ Test(timer, can_be_reset_after_it_ran_or_was_stopped)
     UNTIL(atomic_load(&runs) == 3);
 }
 
-Test(timer, null_cannot_be_reset, .signal = SIGABRT) { weft_timer_reset(NULL, 1); }
+Test(timer, null_cannot_be_reset, .signal = SIGABRT)
+{
+    weft_timer_reset(NULL, 1);
+}
 
 Test(timer, for_the_end_of_time_can_be_stopped)
 {
@@ -361,8 +370,14 @@ static int count_early_ticks(void)
     return early;
 }
 
-Test(ticker, ticks_in_a_routine_and_not_early) { cr_assert_eq(weft_await(weft_async(count_early_ticks)), 0); }
-Test(ticker, ticks_on_a_plain_thread_and_not_early) { cr_assert_eq(count_early_ticks(), 0); }
+Test(ticker, ticks_in_a_routine_and_not_early)
+{
+    cr_assert_eq(weft_await(weft_async(count_early_ticks)), 0);
+}
+Test(ticker, ticks_on_a_plain_thread_and_not_early)
+{
+    cr_assert_eq(count_early_ticks(), 0);
+}
 
 Test(ticker, drops_ticks_for_a_slow_reader)
 {
@@ -409,7 +424,10 @@ Test(ticker, a_closed_channel_does_not_stop_the_program)
     weft_ticker_stop(c);
 }
 
-Test(ticker, without_a_period_stops_the_program, .signal = SIGABRT) { weft_ticker_make(0); }
+Test(ticker, without_a_period_stops_the_program, .signal = SIGABRT)
+{
+    weft_ticker_make(0);
+}
 
 /* ---- after-channels ---- */
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/rand.h"
 #include "time/timers.h"
@@ -388,4 +389,36 @@ Test(timers, cancel_and_expiry_have_exactly_one_winner, .timeout = 60)
     wf_store_release(&race_over, true);
     pthread_join(runner, NULL);
     cr_assert_eq(won + wf_load_acquire(&race_fires), RACE_ROUNDS);
+}
+
+static _Atomic bool claim_entered;
+
+/* Holds the set's lock for long enough that the canceller comes to wait for it. */
+static bool claim_slowly(struct wf_timer *timer)
+{
+    (void)timer;
+    wf_store_release(&claim_entered, true);
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    return true;
+}
+
+static void *cancel_during_claim(void *timer)
+{
+    while (!wf_load_acquire(&claim_entered))
+        wf_cpu_relax();
+    return wf_timer_cancel(timer) ? timer : NULL;
+}
+
+Test(timers, a_cancel_during_an_expiry_waits_and_loses, .timeout = 60)
+{
+    pthread_t canceller;
+    void *cancelled;
+    struct wf_timer t = {.deadline_ns = second, .claim = claim_slowly, .expire = race_fired};
+    wf_timers_init(&set, 0);
+    wf_timers_add(&set, &t);
+    cr_assert_eq(pthread_create(&canceller, NULL, cancel_during_claim, &t), 0);
+    cr_assert_eq(run_all(second), 1);
+    pthread_join(canceller, &cancelled);
+    cr_assert_null(cancelled);
+    cr_assert_eq(set.n_pending, 0);
 }
