@@ -41,6 +41,17 @@
 #define WF_TSAN 0
 #endif
 
+/* Memory that may hold the only pointer to a malloc'd block: told to the leak checker. */
+#if WF_ASAN
+void __lsan_register_root_region(const void *p, size_t size);
+void __lsan_unregister_root_region(const void *p, size_t size);
+#define wf_lsan_root(p, size) __lsan_register_root_region(p, size)
+#define wf_lsan_unroot(p, size) __lsan_unregister_root_region(p, size)
+#else
+#define wf_lsan_root(p, size) ((void)(p), (void)(size))
+#define wf_lsan_unroot(p, size) ((void)(p), (void)(size))
+#endif
+
 #ifndef WF_DEBUG_LEVEL
 #define WF_DEBUG_LEVEL 0
 #endif

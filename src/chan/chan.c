@@ -222,6 +222,24 @@ int wf_chan_recv_step(struct weft__chan *c, void *out, struct wf_chan_rest *ret_
     return -EPIPE;
 }
 
+/* wf_enter() and wf_chan_lock() if neither has to call anything, so that the caller needs no stack frame. NULL: one of them
+ * has; do it again, properly. */
+WF_INLINE struct wf_thread *try_enter_and_lock(struct weft__chan *c)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (WF_UNLIKELY(thread == NULL))
+        return NULL;
+    wf_store_relaxed(&thread->in_rt, 1);
+    wf_compiler_barrier();
+    if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0))
+        return NULL;
+    uint32_t unlocked = 0;
+    if (WF_UNLIKELY(!wf_cas_acquire(&c->lock.word, &unlocked, 1)))
+        return NULL;
+    wf_chan_note_locked(c);
+    return thread;
+}
+
 /* ---- send ---- */
 
 /* The lock is held, no receiver is there to be served. */
@@ -273,15 +291,25 @@ static WF_NOINLINE int send_to_receiver(struct wf_thread *thread, struct weft__c
     return 0;
 }
 
+/* The lock is held. */
+WF_INLINE int send_locked(struct wf_thread *thread, struct weft__chan *c, const void *value)
+{
+    return wf_waitq_first(&c->receivers) != NULL ? send_to_receiver(thread, c, value) : send_or_wait(thread, c, value);
+}
+
+static WF_NOINLINE int send_slow(struct weft__chan *c, const void *value)
+{
+    struct wf_thread *thread = wf_enter();
+    wf_chan_lock(c);
+    return send_locked(thread, c, value);
+}
+
 WF_PUBLIC int weft__chan_send(struct weft__chan *c, const void *value)
 {
     if (WF_UNLIKELY(c == NULL))
         return wait_on_nil();
-    struct wf_thread *thread = wf_enter();
-    wf_chan_lock(c);
-    if (wf_waitq_first(&c->receivers) != NULL)
-        return send_to_receiver(thread, c, value);
-    return send_or_wait(thread, c, value);
+    struct wf_thread *thread = try_enter_and_lock(c);
+    return WF_LIKELY(thread != NULL) ? send_locked(thread, c, value) : send_slow(c, value);
 }
 
 /* ---- receive ---- */
@@ -339,16 +367,28 @@ static WF_NOINLINE int recv_buffered(struct wf_thread *thread, struct weft__chan
     return 0;
 }
 
-WF_PUBLIC int weft__chan_recv(struct weft__chan *c, void *out)
+/* The lock is held. */
+WF_INLINE int recv_locked(struct wf_thread *thread, struct weft__chan *c, void *out)
 {
-    if (WF_UNLIKELY(c == NULL))
-        return wait_on_nil();
-    struct wf_thread *thread = wf_enter();
-    wf_chan_lock(c);
     bool buffered = count_of(c) > 0;
     if (wf_waitq_first(&c->senders) != NULL)
         return buffered ? recv_and_refill(thread, c, out) : recv_from_sender(thread, c, out);
     return buffered ? recv_buffered(thread, c, out) : recv_or_wait(thread, c, out);
+}
+
+static WF_NOINLINE int recv_slow(struct weft__chan *c, void *out)
+{
+    struct wf_thread *thread = wf_enter();
+    wf_chan_lock(c);
+    return recv_locked(thread, c, out);
+}
+
+WF_PUBLIC int weft__chan_recv(struct weft__chan *c, void *out)
+{
+    if (WF_UNLIKELY(c == NULL))
+        return wait_on_nil();
+    struct wf_thread *thread = try_enter_and_lock(c);
+    return WF_LIKELY(thread != NULL) ? recv_locked(thread, c, out) : recv_slow(c, out);
 }
 
 /* ---- the try forms ---- */
@@ -432,7 +472,8 @@ WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
     bool unbounded = capacity == WEFT_UNBOUNDED;
     size_t bytes = 0;
     char *buffer = NULL;
-    if (!unbounded && (capacity > PTRDIFF_MAX || __builtin_mul_overflow(capacity, elem_size, &bytes) || bytes > most_bytes))
+    if (!unbounded &&
+        (capacity > PTRDIFF_MAX || __builtin_mul_overflow(capacity, elem_size, &bytes) || bytes > most_bytes))
         wf_misuse("weft_chan_make: absurd capacity: %zu elements of %zu bytes", capacity, elem_size);
     if (bytes != 0 && (buffer = wf_chan_allocate(bytes)) == NULL)
         return NULL;
@@ -472,15 +513,12 @@ static void tell_closed(struct wf_thread *thread, struct wf_waiter *all)
     }
 }
 
-WF_PUBLIC void weft__chan_close(struct weft__chan *c)
+bool wf_chan_close_inside(struct wf_thread *thread, struct weft__chan *c)
 {
-    if (c == NULL)
-        wf_misuse("weft_chan_close: the channel is nil");
-    struct wf_thread *thread = wf_enter();
     wf_chan_lock(c);
     if (is_closed(c)) {
         wf_chan_unlock(c);
-        wf_misuse("weft_chan_close: channel %p is closed already", (void *)c);
+        return false;
     }
     wf_store_release(&c->flags, wf_load_relaxed(&c->flags) | WF_CHAN_CLOSED); /* before limit: see chan.h */
     wf_store_release(&c->limit, 0);
@@ -491,6 +529,16 @@ WF_PUBLIC void weft__chan_close(struct weft__chan *c)
         zero(c, w->elem);
     tell_closed(thread, receivers);
     tell_closed(thread, senders);
+    return true;
+}
+
+WF_PUBLIC void weft__chan_close(struct weft__chan *c)
+{
+    if (c == NULL)
+        wf_misuse("weft_chan_close: the channel is nil");
+    struct wf_thread *thread = wf_enter();
+    if (!wf_chan_close_inside(thread, c))
+        wf_misuse("weft_chan_close: channel %p is closed already", (void *)c);
     wf_leave(thread);
 }
 

@@ -48,19 +48,19 @@ struct wf_segment;
 struct weft__chan {
     /* Written by every operation; lock. Those that are atomic are also read without it. */
     struct wf_spinlock lock;
-    _Atomic uint32_t flags;      /* WF_CHAN_CLOSED is set once; WF_CHAN_UNBOUNDED immutable after init */
-    _Atomic uint64_t n_locked;   /* how often the lock was taken: [S1] in select.c */
-    _Atomic uint64_t count;      /* values in the buffer */
-    _Atomic uint64_t limit;      /* a send may put its value into the buffer while count < limit: the capacity; 0 when
+    _Atomic uint32_t flags;    /* WF_CHAN_CLOSED is set once; WF_CHAN_UNBOUNDED immutable after init */
+    _Atomic uint64_t n_locked; /* how often the lock was taken: [S1] in select.c */
+    _Atomic uint64_t count;    /* values in the buffer */
+    _Atomic uint64_t limit;    /* a send may put its value into the buffer while count < limit: the capacity; 0 when
                                     closed, or when an unbounded channel has no segment to write to */
-    char *read, *write;          /* the next value to receive, the next free cell */
+    char *read, *write;        /* the next value to receive, the next free cell */
     struct wf_waitq receivers, senders;
 
     /* Seldom or never written; lock. */
-    WF_ALIGNED_LINE size_t elem_size; /* immutable after init */
-    size_t capacity;             /* immutable after init; WEFT_UNBOUNDED */
-    char *buffer;                /* immutable after init; NULL when unbounded, or nothing is to be stored */
-    char *read_end, *write_end;  /* where `read` and `write` wrap; immutable when bounded */
+    WF_ALIGNED_LINE size_t elem_size;        /* immutable after init */
+    size_t capacity;                         /* immutable after init; WEFT_UNBOUNDED */
+    char *buffer;                            /* immutable after init; NULL when unbounded, or nothing is to be stored */
+    char *read_end, *write_end;              /* where `read` and `write` wrap; immutable when bounded */
     struct wf_segment *first, *last, *spare; /* unbounded.c */
 };
 _Static_assert(sizeof(struct weft__chan) == 2 * WF_CACHELINE, "what operations write fits one line");
@@ -84,13 +84,19 @@ void wf_chan_mark_unsettled(void);
 /* The caller holds the lock. */
 void wf_chan_check(struct weft__chan *c);
 
-WF_INLINE void wf_chan_lock(struct weft__chan *c)
+/* What everybody does who has just taken the lock. */
+WF_INLINE void wf_chan_note_locked(struct weft__chan *c)
 {
-    wf_spinlock_lock(&c->lock);
     wf_store_release(&c->n_locked, wf_load_relaxed(&c->n_locked) + 1); /* [S1] */
     wf_chan_mark_unsettled();
     if (WF_DEBUG_LEVEL >= 2)
         wf_chan_check(c);
+}
+
+WF_INLINE void wf_chan_lock(struct weft__chan *c)
+{
+    wf_spinlock_lock(&c->lock);
+    wf_chan_note_locked(c);
 }
 
 WF_INLINE void wf_chan_unlock(struct weft__chan *c)
@@ -160,8 +166,11 @@ struct wf_chan_rest {
 int wf_chan_send_step(struct weft__chan *c, const void *value, struct wf_chan_rest *ret_rest);
 int wf_chan_recv_step(struct weft__chan *c, void *out, struct wf_chan_rest *ret_rest);
 
-/* Does it. Inside the runtime, no lock held. */
+/* Does it. Inside the runtime, the lock is not held. */
 void wf_chan_finish(struct wf_thread *thread, struct weft__chan *c, const struct wf_chan_rest *rest);
+
+/* Closes c and wakes all who wait. False: it is closed already. Inside the runtime, the lock is not held. */
+bool wf_chan_close_inside(struct wf_thread *thread, struct weft__chan *c);
 
 /* malloc that leaves errno alone. */
 void *wf_chan_allocate(size_t size);

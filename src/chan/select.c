@@ -78,13 +78,13 @@ struct place {
 
 struct record {
     struct wf_routine *self;
-    struct place *places;    /* in the order of the channels' addresses; owner */
+    struct place *places; /* in the order of the channels' addresses; owner */
     size_t n_places;
-    uint32_t waiting;        /* value of self->claim while the wait can be ended */
+    uint32_t waiting; /* value of self->claim while the wait can be ended */
     bool timed;
-    uint32_t after;          /* index of the earliest weft_after, if timed */
-    struct wf_timer timer;   /* pending from the commit on, if timed */
-    _Atomic bool committed;  /* the commit does not touch the record any more: [C2] */
+    uint32_t after;         /* index of the earliest weft_after, if timed */
+    struct wf_timer timer;  /* pending from the commit on, if timed */
+    _Atomic bool committed; /* the commit does not touch the record any more: [C2] */
 };
 
 /* ---- looking without locks ---- */
@@ -148,9 +148,8 @@ WF_INLINE ptrdiff_t choose(struct wf_rand *rand, const weft_case *cases, size_t 
 /* The case's channel is locked. 0: it ran; -EAGAIN: it cannot, now; -ENOSPC: wf_chan_add_segment() first. */
 static int step(const weft_case *k, struct wf_chan_rest *ret_rest)
 {
-    int result = k->weft__kind == WEFT__CASE_RECV
-                     ? wf_chan_recv_step(k->weft__chan, k->weft__arg.out, ret_rest)
-                     : wf_chan_send_step(k->weft__chan, k->weft__arg.value, ret_rest);
+    int result = k->weft__kind == WEFT__CASE_RECV ? wf_chan_recv_step(k->weft__chan, k->weft__arg.out, ret_rest)
+                                                  : wf_chan_send_step(k->weft__chan, k->weft__arg.value, ret_rest);
     if (result != 0 && result != -EPIPE)
         return result;
     if (k->weft__status != NULL)
@@ -281,11 +280,16 @@ static void set_place(struct place *place, struct weft__chan *c, uint32_t index)
 
 static void sort_places(struct place *places, size_t n)
 {
+    size_t sorted = 1; /* channels made one after the other mostly are */
+    while (sorted < n && (uintptr_t)places[sorted - 1].chan <= (uintptr_t)places[sorted].chan)
+        sorted++;
+    if (sorted >= n)
+        return;
     if (n > FEW) {
         qsort(places, n, sizeof(*places), by_channel);
         return;
     }
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = sorted; i < n; i++) {
         struct weft__chan *c = places[i].chan;
         uint32_t index = places[i].waiter.index;
         size_t at = i;
@@ -312,9 +316,8 @@ static void arrange(struct record *record, const weft_case *cases, size_t n)
     }
     sort_places(record->places, n_places);
     if (record->timed)
-        record->timer = (struct wf_timer){.deadline_ns = wf_deadline_after(wf_now_ns(), least),
-                                          .claim = claim_for_timer,
-                                          .expire = time_is_up};
+        record->timer = (struct wf_timer){
+            .deadline_ns = wf_deadline_after(wf_now_ns(), least), .claim = claim_for_timer, .expire = time_is_up};
 }
 
 /* Several cases of one channel get their places in its queues in random order: each shall have the same chance. */

@@ -39,7 +39,7 @@ static struct {
     _Atomic uint32_t running;
     _Atomic uint32_t forked;   /* 1 in a child of fork(): it has one thread and none of the others */
     bool prepared;             /* lock */
-    size_t workers_bytes;
+    unsigned n_mapped;         /* lock: workers that fit into the mapping */
     struct wf_config config;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -95,14 +95,18 @@ static uint32_t cache_size(uint32_t n_slots, uint32_t procs)
     return fair < 1 ? 1 : fair > WF_FREE_STACKS ? WF_FREE_STACKS : fair;
 }
 
+/* The mapping is kept for the next start: a plain thread may be about to stop a timer that it finds cleared. */
 static int make_workers(unsigned n)
 {
-    state.workers_bytes = n * sizeof(struct wf_worker);
-    void *p = mmap(NULL, state.workers_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return -ENOMEM;
-    wf_workers = p;
+    if (n > state.n_mapped) {
+        void *p = mmap(NULL, n * sizeof(struct wf_worker), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return -ENOMEM;
+        wf_workers = p;
+        state.n_mapped = n;
+    }
     int64_t now = wf_now_ns();
+    memset(wf_workers, 0, n * sizeof(struct wf_worker));
     for (uint32_t i = 0; i < n; i++) {
         struct wf_worker *w = &wf_workers[i];
         w->index = i;
@@ -129,7 +133,7 @@ static int bring_up(const struct wf_config *c)
         goto routines;
     error = wf_overflow_install(&wf_fault_hooks);
     if (error != 0)
-        goto workers;
+        goto routines;
     wf_watch_start(c->dump_signal, c->sched_trace_ms);
     wf_idle_init(c->procs);
     wf_n_workers = c->procs;
@@ -144,8 +148,6 @@ overflow:
     wf_n_workers = 0;
     wf_watch_stop();
     wf_overflow_uninstall();
-workers:
-    munmap(wf_workers, state.workers_bytes);
 routines:
     wf_routines_fini();
 arena:
@@ -237,7 +239,6 @@ static void tear_down(void)
     wf_n_workers = 0;
     wf_watch_stop();
     wf_overflow_uninstall();
-    munmap(wf_workers, state.workers_bytes);
     wf_routines_fini();
     wf_arena_fini();
     wf_store_relaxed(&wf_born_pending, 0);

@@ -25,7 +25,10 @@ static struct {
 static void *map(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return NULL;
+    wf_lsan_root(p, size);
+    return p;
 }
 
 static char *map_huge_chunk(void)
@@ -34,6 +37,8 @@ static char *map_huge_chunk(void)
     if (p == NULL)
         return map(CHUNK);
     char *aligned = (char *)(((uintptr_t)p + CHUNK - 1) & ~(uintptr_t)(CHUNK - 1));
+    wf_lsan_unroot(p, 2 * (size_t)CHUNK);
+    wf_lsan_root(aligned, CHUNK);
     if (aligned > p)
         munmap(p, (size_t)(aligned - p));
     munmap(aligned + CHUNK, (size_t)(p + 2 * (size_t)CHUNK - (aligned + CHUNK)));

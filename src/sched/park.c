@@ -215,6 +215,7 @@ WF_PUBLIC int weft_sleep(weft_duration d)
     timer->claim = NULL;
     timer->expire = sleep_expired;
     timer->arg = self;
+    wf_store_relaxed(&timer->set, NULL); /* not pending; the captured arguments were here */
     wf_spinlock_lock(&set->lock);
     if (wf_wait_begin(self, WF_WAIT_SLEEP, self)) {
         wf_spinlock_unlock(&set->lock);

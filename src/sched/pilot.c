@@ -175,7 +175,7 @@ enum verdict { ALIVE, UNKNOWN, DEADLOCK };
 static enum verdict judge(void)
 {
     for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_load_relaxed(&wf_workers[i].timers.earliest_ns) != INT64_MAX)
+        if (wf_timers_next_wake(&wf_workers[i].timers) != INT64_MAX)
             return ALIVE;
     uint32_t foreign = wf_load_seq_cst(&wf_threads.n_foreign);
     uint32_t blocked = wf_load_seq_cst(&wf_threads.n_foreign_blocked);

@@ -48,6 +48,8 @@ int wf_routines_init(uint32_t most, uint32_t reserve_slots)
 
 void wf_routines_fini(void)
 {
+    if (slab.n_usable > 0)
+        wf_lsan_unroot(slab.base, slab.n_usable * sizeof(struct wf_routine));
     munmap(slab.base, slab.reserved_bytes);
     slab.base = NULL;
     wf_store_relaxed(&slab.n_used, 0);
@@ -80,6 +82,9 @@ static bool grow_locked(void)
     size_t to = ((size_t)n * sizeof(struct wf_routine) + 4095) & ~(size_t)4095;
     if (mprotect((char *)slab.base + from, to - from, PROT_READ | PROT_WRITE) != 0)
         return false;
+    if (slab.n_usable > 0)
+        wf_lsan_unroot(slab.base, slab.n_usable * sizeof(struct wf_routine));
+    wf_lsan_root(slab.base, n * sizeof(struct wf_routine));
     slab.n_usable = n;
     return true;
 }

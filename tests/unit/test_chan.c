@@ -28,12 +28,23 @@
 
 #define in_routine(...) weft_await(weft_async(__VA_ARGS__))
 
-struct nothing {};
-struct three { char bytes[3]; };
-struct sixteen { uint64_t a, b; };
-struct twentyfour { uint64_t a, b, c; };
-struct hundred { char bytes[100]; };
-struct page { unsigned char bytes[4096]; };
+struct nothing {
+};
+struct three {
+    char bytes[3];
+};
+struct sixteen {
+    uint64_t a, b;
+};
+struct twentyfour {
+    uint64_t a, b, c;
+};
+struct hundred {
+    char bytes[100];
+};
+struct page {
+    unsigned char bytes[4096];
+};
 
 static void pause_ns(int64_t ns)
 {

@@ -79,7 +79,8 @@ Test(select, otherwise_runs_only_if_nothing_is_ready)
     cr_assert(weft_select(weft_otherwise) == 0);
     cr_assert(weft_select(weft_on_recv(a, &v), weft_otherwise) == 1);
     cr_assert(weft_select(weft_otherwise, weft_on_recv(a, &v)) == 0);
-    cr_assert(weft_select(weft_on_send(r, 1), weft_on_recv(r, &v, &status), weft_on_recv(nil, &v), weft_otherwise) == 3);
+    cr_assert(weft_select(weft_on_send(r, 1), weft_on_recv(r, &v, &status), weft_on_recv(nil, &v), weft_otherwise) ==
+              3);
     cr_assert(weft_select(weft_after(WEFT_HOUR), weft_otherwise) == 1);
     cr_assert(v == 9);
     cr_assert(status == 9);
@@ -158,7 +159,8 @@ static void wait_on_one_channel(weft_chan(int) c, weft_chan(int) other, weft_cha
     int v = 0;
     for (int i = 0; i < rounds; i++) {
         weft_chan_send(go_on, i);
-        int chosen = weft_select(weft_on_recv(c, &v), weft_on_recv(other, &v), weft_on_recv(c, &v), weft_on_recv(c, &v));
+        int chosen =
+            weft_select(weft_on_recv(c, &v), weft_on_recv(other, &v), weft_on_recv(c, &v), weft_on_recv(c, &v));
         require(chosen >= 0);
         require(v == i);
         counts[chosen]++;
@@ -206,7 +208,9 @@ Test(select, send_values_are_evaluated_once_chosen_or_not)
     cr_assert(calls == 3);
 }
 
-struct pair { int64_t a, b; };
+struct pair {
+    int64_t a, b;
+};
 
 Test(select, a_send_case_takes_conversions_and_brace_literals, .timeout = 10)
 {
@@ -435,7 +439,9 @@ Test(select, an_array_may_name_few_channels_many_times, .timeout = 20)
     weft_case cases[60];
     int v = 0;
     for (int i = 0; i < 60; i++)
-        cases[i] = i % 3 == 0 ? weft_on_recv(a, &v) : i % 3 == 1 ? weft_on_recv(b, &v) : weft_on_recv((weft_chan(int))NULL, &v);
+        cases[i] = i % 3 == 0   ? weft_on_recv(a, &v)
+                   : i % 3 == 1 ? weft_on_recv(b, &v)
+                                : weft_on_recv((weft_chan(int))NULL, &v);
     for (int i = 0; i < 200; i++) {
         weft_go(send_to, i % 2 == 0 ? a : b, i);
         int chosen = weft_select_n(cases, 60);
@@ -467,7 +473,8 @@ static void time_limits(void)
         require(weft_select(weft_after(d)) == 0);
         require(weft_now() - before >= d);
         before = weft_now();
-        require(weft_select(weft_after(d + WEFT_HOUR), weft_on_recv(nil, &v), weft_after(d), weft_after(INT64_MAX)) == 2);
+        require(weft_select(weft_after(d + WEFT_HOUR), weft_on_recv(nil, &v), weft_after(d), weft_after(INT64_MAX)) ==
+                2);
         require(weft_now() - before >= d);
     }
     require(v == 9);
@@ -579,7 +586,8 @@ Test(select, nil_channels_or_no_case_at_all_wait_for_ever, .timeout = 10)
 static void select_cancelled(weft_chan(int) a, weft_chan(int) b)
 {
     int v = 9, status = 9;
-    require(weft_select(weft_on_recv(a, &v, &status), weft_on_send(b, 1, &status), weft_after(WEFT_HOUR)) == -ECANCELED);
+    require(weft_select(weft_on_recv(a, &v, &status), weft_on_send(b, 1, &status), weft_after(WEFT_HOUR)) ==
+            -ECANCELED);
     require(v == 9);
     require(status == 9);
     passed++;
@@ -631,7 +639,8 @@ Test(select, selects_on_both_ends_of_the_same_channels_lose_nothing, .timeout = 
 {
     size_t caps[] = {0, 1};
     for (int k = 0; k < 2; k++) {
-        weft_chan(int) x = weft_chan_make(int, caps[k]), y = weft_chan_make(int, caps[k]), done = weft_chan_make(int, 0);
+        weft_chan(int) x = weft_chan_make(int, caps[k]), y = weft_chan_make(int, caps[k]),
+                       done = weft_chan_make(int, 0);
         passed = 0;
         sum_sent = sum_received = 0;
         for (int i = 0; i < 12; i++)
