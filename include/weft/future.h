@@ -26,6 +26,8 @@ struct weft__future;
 extern WEFT_API void (*const weft__await)(void);
 extern WEFT_API void (*const weft__future_value)(void);
 WEFT_API int weft__future_wait(struct weft__future *f);
+struct weft__chan;
+WEFT_API struct weft__chan *weft__future_chan(struct weft__future *f);
 WEFT_API bool weft__future_done(struct weft__future *f);
 WEFT_API void weft__future_detach(struct weft__future *f);
 
@@ -50,10 +52,7 @@ WEFT_API void weft__future_detach(struct weft__future *f);
 #define weft_async(fn, ...) WEFT__ASYNC(WEFT__CAT(weft__go_, __COUNTER__), fn __VA_OPT__(, ) __VA_ARGS__)
 #define WEFT__ASYNC(g, fn, ...) \
     __extension__({ \
-        WEFT__START(g, weft__capture, fn, NULL, \
-                    WEFT__GO_FUTURE | \
-                        (__builtin_types_compatible_p(__typeof__((fn)(__VA_ARGS__)), long double) ? WEFT__GO_X87 : 0), \
-                    __VA_ARGS__); \
+        WEFT__START(g, weft__capture, fn, NULL, (uint32_t)WEFT__GO_FUTURE, __VA_ARGS__); \
         (weft_future(__typeof__((fn)(__VA_ARGS__))))(uintptr_t)g.future; \
     })
 

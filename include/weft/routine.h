@@ -40,11 +40,11 @@ struct weft__go {
     const struct weft__site *site;
     const weft_go_attr *attr;
     void *future;        /* out: the future when `flags` asks for one */
-    uint32_t n_words;    /* upper bound of the stack words that the arguments take */
+    uint32_t n_words;    /* low byte: upper bound of the stack words of the arguments; above: how many may be vectors */
     uint32_t flags;      /* WEFT__GO_* */
     int result;          /* out: 0, -ENOMEM, -EAGAIN */
 };
-enum { WEFT__GO_FUTURE = 1, WEFT__GO_X87 = 2, WEFT__GO_NO_ARGS = 4 };
+enum { WEFT__GO_FUTURE = 1, WEFT__GO_X87 = 2 };
 
 /* Address of the assembly stub, exported as data so that no lazy binding runs between caller and stub. */
 extern WEFT_API void (*const weft__capture)(void);
@@ -76,18 +76,19 @@ WEFT_API WEFT_NORETURN void weft_exit(void);
 #define WEFT__COUNT(...) \
     WEFT__SELECT_N(_0 __VA_OPT__(, ) __VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
-/* Upper bound of the stack words one argument can take after conversion to its parameter's type: a pointer stays one
- * word, a real number may become a long double, anything else keeps its size (and may be aligned to two words).
- * Aggregates beyond 16 bytes are refused: other ABIs pass them by hidden pointer. */
+/* For one argument: upper bound of the stack words it can take after conversion to its parameter's type, plus 256 if it
+ * can come in a vector register. A pointer stays one word; a number may become a _Complex long double (4 words) or a
+ * _Complex double (2 vectors); a structure keeps its size. Aggregates beyond 16 bytes are refused: other ABIs pass them
+ * by hidden pointer. */
+#define WEFT__CLASS(a) __builtin_classify_type(((void)0, (a)))
+#define WEFT__SIZE(a) sizeof(__typeof__(((void)0, (a))))
 #define WEFT__WORDS(a) \
     +(sizeof(struct { \
-          _Static_assert(__builtin_classify_type(((void)0, (a))) < 12 || sizeof(((void)0, (a))) <= 16, \
+          _Static_assert(WEFT__CLASS(a) < 12 || WEFT__SIZE(a) <= 16, \
                          "a structure argument of a routine may have 16 bytes at most: pass a pointer"); \
           int weft__unused; \
       }) * 0 + \
-      (__builtin_classify_type(((void)0, (a))) == 5 ? 1 \
-       : sizeof(((void)0, (a))) <= 16               ? 2 + (__builtin_classify_type(((void)0, (a))) >= 12) \
-                                              : sizeof(((void)0, (a))) / 8 + 1))
+      (WEFT__CLASS(a) == 5 ? 1u : 256u + (WEFT__SIZE(a) <= 32 ? 4u : (unsigned)(WEFT__SIZE(a) / 8 + 1))))
 #define WEFT__WORDS_0()
 #define WEFT__WORDS_1(a) WEFT__WORDS(a)
 #define WEFT__WORDS_2(a, ...) WEFT__WORDS(a) WEFT__WORDS_1(__VA_ARGS__)
@@ -122,6 +123,15 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 #define WEFT__CAN_RETURN(fn) _Static_assert(1, "")
 #endif
 
+/* The value may come back on the x87 stack, and must not stay there. */
+#define WEFT__X87(T) \
+    (__builtin_types_compatible_p(T, long double) || \
+             (sizeof(T) == 16 && !__builtin_types_compatible_p(T, __int128) && \
+              !__builtin_types_compatible_p(T, unsigned __int128) && \
+              !__builtin_types_compatible_p(T, _Complex double)) \
+         ? (uint32_t)WEFT__GO_X87 \
+         : 0u)
+
 #define WEFT__START(g, stub, fn_, attr_, flags_, ...) \
     WEFT__CAN_RETURN(fn_); \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 16, \
@@ -131,7 +141,7 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
                          .site = &WEFT__CAT(g, _site), \
                          .attr = (attr_), \
                          .n_words = (uint32_t)WEFT__WORDS_OF(__VA_ARGS__), \
-                         .flags = (flags_) | (WEFT__COUNT(__VA_ARGS__) == 0 ? (uint32_t)WEFT__GO_NO_ARGS : 0)}; \
+                         .flags = (flags_) | WEFT__X87(__typeof__((fn_)(__VA_ARGS__)))}; \
     __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(stub))(__VA_ARGS__), (void *)&g); \
     __asm__("" : "+m"(g))
 

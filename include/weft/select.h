@@ -17,6 +17,7 @@
 #define WEFT_SELECT_H
 
 #include <weft/chan.h>
+#include <weft/future.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,6 +46,10 @@ enum {
 /* Runs one of n cases and returns its index, or a negative errno: -ECANCELED or -ETIMEDOUT when the wait was ended from
  * outside, -ENOMEM, -EINVAL for more than INT_MAX cases. `cases` is only read, and only during the call. */
 WEFT_API int weft_select_n(const weft_case *cases, size_t n);
+
+/* weft_case weft_on_done(f): ready once the future f has settled; look at it with weft_await or weft_try_await. NULL is
+ * never ready. Panics when out of memory. Cost: a small channel for each future that has not settled yet. */
+#define weft_on_done(f) weft__on_recv(weft__future_chan((struct weft__future *)(uintptr_t)(f)), NULL, NULL)
 
 /* weft_after(weft_duration d): ready once d has passed since the select began to wait; at once when d <= 0. Of several, the
  * earliest counts. */

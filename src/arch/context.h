@@ -59,6 +59,8 @@ struct wf_result {
     uint64_t integer[2];
     double vector[2][2];
     long double x87;
+    uint64_t has_x87; /* the value is in x87 */
+    uint64_t unused;
 };
 
 #endif

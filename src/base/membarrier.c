@@ -14,25 +14,20 @@
 #include "base/atomic.h"
 #include "base/compiler.h"
 
-static bool fences_needed;
+bool wf_membarrier_refused;
 
 void wf_membarrier_init(bool force_fallback)
 {
     int saved = errno;
-    fences_needed = force_fallback || WF_TSAN ||
+    wf_membarrier_refused = force_fallback || WF_TSAN ||
                     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
     errno = saved;
-}
-
-bool wf_fences_needed(void)
-{
-    return fences_needed;
 }
 
 void wf_heavy_fence(void)
 {
     wf_fence_seq_cst();
-    if (fences_needed)
+    if (wf_membarrier_refused)
         return;
     int saved = errno;
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);

@@ -52,7 +52,7 @@ struct weft__chan {
     _Atomic uint64_t n_locked; /* how often the lock was taken: [S1] in select.c */
     _Atomic uint64_t count;    /* values in the buffer */
     _Atomic uint64_t limit;    /* a send may put its value into the buffer while count < limit: the capacity; 0 when
-                                    closed, or when an unbounded channel has no segment to write to */
+                                  closed, or when an unbounded channel has no segment to write to */
     char *read, *write;        /* the next value to receive, the next free cell */
     struct wf_waitq receivers, senders;
 

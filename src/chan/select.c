@@ -299,6 +299,13 @@ static void sort_places(struct place *places, size_t n)
     }
 }
 
+/* A plain thread keeps the time itself: wf_park_foreign_until. */
+static bool time_is_up_for_foreign(void *arg)
+{
+    struct record *record = arg;
+    return claim_for_timer(&record->timer);
+}
+
 /* The channels, in their order, and the time limit. */
 static void arrange(struct record *record, const weft_case *cases, size_t n)
 {
@@ -357,7 +364,7 @@ static void commit(void *arg)
     struct wf_routine *self = record->self;
     wf_store_release(&self->claim, record->waiting); /* [C1] pairs with the acquire in wf_claim_at */
     unlock_all(record);
-    if (record->timed && wf_claim_is_open(self))
+    if (record->timed && (self->flags & WF_FOREIGN) == 0 && wf_claim_is_open(self))
         wf_timer_arm(wf_thread_self(), &record->timer);
     wf_store_release(&record->committed, true); /* [C2] pairs with the acquire in clean_up */
 }
@@ -412,7 +419,9 @@ WF_INLINE int wait_for_any(struct wf_thread *thread, struct record *record, cons
     }
     shuffle_equals(&thread->rand, record->places, record->n_places);
     queue_all(record, cases);
-    int result = wf_park_call(thread, commit, record);
+    int result = WF_UNLIKELY(record->timed && (self->flags & WF_FOREIGN) != 0)
+                     ? wf_park_foreign_until(thread, commit, record, record->timer.deadline_ns, time_is_up_for_foreign)
+                     : wf_park_call(thread, commit, record);
     clean_up(record, cases, result);
     return result;
 }
@@ -458,10 +467,7 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
     record.timed = false;
     wf_store_relaxed(&record.committed, false);
     arrange(&record, cases, n);
-    /* Timers are the workers' business; a plain thread may be the first to need one. */
-    int result = record.timed && WF_UNLIKELY(wf_n_workers == 0) ? wf_hooks.ensure_started() : 0;
-    if (WF_LIKELY(result == 0))
-        result = select_locked(&record, cases, n, otherwise);
+    int result = select_locked(&record, cases, n, otherwise);
     if (WF_UNLIKELY(many != NULL))
         free(many);
     return result;

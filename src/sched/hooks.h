@@ -10,7 +10,7 @@ struct wf_hooks {
     /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
     int (*ensure_started)(void);
     /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. */
-    struct wf_future *(*future_create)(struct wf_worker *worker, bool x87);
+    struct wf_future *(*future_create)(struct wf_worker *worker);
     void (*future_discard)(struct wf_worker *worker, struct wf_future *future);
     /* The routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. */
     void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);

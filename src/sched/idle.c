@@ -51,6 +51,7 @@ enum {
     STALE_NS = 20000,          /* a victim whose tick stands still for so long gets its private work rescued */
     LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
     INJECT_TAKE = 64,
+    LOW_EVERY = 16,            /* looks between turns of low priority */
     LOOK_NS = 200000,          /* the loop looks around about so often when routines are long */
 };
 
@@ -212,26 +213,18 @@ static struct wf_routine *pop_pinned(struct wf_thread *thread)
     return r;
 }
 
-/* The next of this worker's own queues; `fair`: what waits longest behind others first. */
-static struct wf_routine *pop_local(struct wf_worker *worker, bool fair)
+/* The next of this worker's own queues. */
+static struct wf_routine *pop_local(struct wf_worker *worker)
 {
-    struct wf_routine *next = wf_load_relaxed(&worker->next);
-    struct wf_routine *r = fair ? NULL : next;
-    if (r == NULL && fair)
-        r = wf_fresh_take(worker);
-    if (r == NULL && fair)
-        r = wf_ring_take(worker, NULL);
-    if (r == NULL)
-        r = wf_queue_take(worker);
-    if (r == NULL)
-        r = wf_fresh_take(worker);
-    if (r == NULL)
-        r = wf_ring_take(worker, NULL);
-    if (r == NULL)
-        r = next;
-    if (r != NULL && r == next)
+    struct wf_routine *r = wf_load_relaxed(&worker->next);
+    if (r != NULL) {
         wf_store_relaxed(&worker->next, NULL);
-    return r;
+        return r;
+    }
+    r = wf_queue_take(worker);
+    if (r == NULL)
+        r = wf_fresh_take(worker);
+    return r != NULL ? r : wf_ring_take(worker, NULL);
 }
 
 /* Takes a fair share of the injection queue, or its newest batch of fresh ones: one to run, the others private. */
@@ -268,11 +261,30 @@ static struct wf_routine *pop_injected_oldest(struct wf_worker *worker)
 {
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_NORMAL);
     struct wf_fresh_list batch;
-    if (r == NULL && (worker->looks & 7) == 2 && wf_inject_pop_batch(&batch, false)) {
+    if (r == NULL && wf_inject_pop_batch(&batch, false)) {
         wf_fresh_flush_old(worker);
         r = wf_fresh_refill(worker, &batch);
     }
     return r;
+}
+
+/* Every look begins at another source, so that none waits behind one that never runs dry. */
+enum source { SOURCE_PINNED, SOURCE_INJECTED, SOURCE_FRESH, SOURCE_RING, SOURCE_QUEUE, N_SOURCES };
+
+static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker *worker, enum source source)
+{
+    switch (source) {
+    case SOURCE_PINNED:
+        return pop_pinned(thread);
+    case SOURCE_INJECTED:
+        return pop_injected_oldest(worker);
+    case SOURCE_FRESH:
+        return wf_fresh_take(worker);
+    case SOURCE_RING:
+        return wf_ring_take(worker, NULL);
+    default:
+        return wf_queue_take(worker);
+    }
 }
 
 /* Every `budget` schedules: time, other threads' wishes, and what would starve behind `next`. */
@@ -287,17 +299,20 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
         wf_idle_wake();
     }
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
-    if (r == NULL)
-        r = pop_pinned(thread);
-    if (r == NULL && (worker->looks++ & 15) == 0)
+    if (r != NULL) {
+        if (wf_load_relaxed(&wf_inject.length[WF_PRIORITY_HIGH]) > 0)
+            worker->budget = 1; /* the others first, too */
+        return r;
+    }
+    uint32_t turn = ++worker->looks;
+    if (turn % LOW_EVERY == 0)
         r = wf_inject_pop(WF_PRIORITY_LOW);
-    bool own_first = (worker->looks & 1) != 0;
-    if (r == NULL && own_first)
-        r = pop_local(worker, true);
-    if (r == NULL)
-        r = pop_injected_oldest(worker);
-    if (r == NULL)
-        r = pop_local(worker, true);
+    for (uint32_t i = 0; r == NULL && i < N_SOURCES; i++)
+        r = pop_source(thread, worker, (enum source)((turn + i) % N_SOURCES));
+    if (r == NULL && (r = wf_load_relaxed(&worker->next)) != NULL)
+        wf_store_relaxed(&worker->next, NULL);
+    if (wf_load_relaxed(&thread->n_pinned) > 0 && worker->budget > 2)
+        worker->budget = 2; /* they are met only here */
     return r;
 }
 
@@ -367,13 +382,13 @@ static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worke
     sights->now = wf_now_ns();
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
     if (r == NULL)
-        r = pop_pinned(thread);
-    if (r == NULL)
         r = take_injected(worker);
     if (r == NULL) {
         run_due_timers(thread, sights->now);
-        r = pop_local(worker, false);
+        r = pop_local(worker);
     }
+    if (r == NULL)
+        r = pop_pinned(thread); /* behind the others: one that yields comes back at once */
     if (r == NULL)
         r = steal(thread, worker, sights);
     if (r == NULL)
@@ -539,7 +554,7 @@ struct wf_routine *wf_find_work(struct wf_thread *thread)
             return NULL;
         r = look_around(thread, worker);
     } else {
-        r = pop_local(worker, false);
+        r = pop_local(worker);
     }
     return r != NULL ? r : search(thread, worker);
 }

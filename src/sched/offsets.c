@@ -17,9 +17,9 @@ AT(struct wf_routine, start.integers, WF_ROUTINE_INTEGERS);
 AT(struct wf_routine, start.vectors, WF_ROUTINE_VECTORS);
 AT(struct wf_routine, wait.try_top, WF_ROUTINE_TRY_TOP);
 _Static_assert(WF_RESULT_IN_X87 == WF_FLAG_RESULT_X87, "flag");
-_Static_assert(WF_NO_ARGS == WF_FLAG_NO_ARGS, "flag");
+_Static_assert(WF_VECTORS_SHIFT == WF_FLAG_VECTORS_SHIFT, "flag");
 #if !WF_TSAN && !WF_ASAN
-_Static_assert(sizeof(struct wf_routine) == 5 * WF_CACHELINE, "five lines a routine");
+_Static_assert(sizeof(struct wf_routine) == 6 * WF_CACHELINE, "six lines a routine");
 #endif
 AT(struct wf_thread, in_rt, WF_THREAD_IN_RT);
 AT(struct wf_thread, errno_address, WF_THREAD_ERRNO);
@@ -29,6 +29,7 @@ AT(struct wf_captured, vectors, WF_CAPTURED_VECTORS);
 _Static_assert(sizeof(struct wf_captured) == WF_CAPTURED_SIZE, "captured");
 AT(struct wf_result, vector, WF_RESULT_VECTORS);
 AT(struct wf_result, x87, WF_RESULT_X87);
+AT(struct wf_result, has_x87, WF_RESULT_HAS_X87);
 _Static_assert(sizeof(struct wf_result) == WF_RESULT_SIZE, "result");
 AT(struct weft__go, fn, WF_GO_FN);
 AT(struct weft__go, n_words, WF_GO_WORDS);

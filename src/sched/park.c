@@ -21,7 +21,8 @@ static void rouse_foreign(struct wf_routine *r)
     struct wf_thread *thread = wf_thread_of_foreign(r);
     /* Counted here, not by the sleeper when it gets a CPU: from now on it can act. See pilot.c, judge(). */
     wf_add_seq_cst(&wf_threads.n_foreign_wakes, 1);
-    wf_sub_seq_cst(&wf_threads.n_foreign_blocked, 1);
+    if (thread->counts_as_blocked)
+        wf_sub_seq_cst(&wf_threads.n_foreign_blocked, 1);
     wf_store_release(&thread->wake, 1); /* from here on the thread may be gone: only its address is used */
     wf_futex_wake(&thread->wake, 1);
 }
@@ -54,9 +55,10 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
         wf_push(worker, r); /* stress: mostly to whoever takes it first */
         return;
     }
-    enum wf_priority priority = (r->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
-                                : (r->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
-                                                           : WF_PRIORITY_NORMAL;
+    /* A pinned one without a home must be met by a scheduler loop, which pops the high and low ones one by one. */
+    enum wf_priority priority = (r->flags & (WF_HIGH | WF_PINNED)) != 0 ? WF_PRIORITY_HIGH
+                                : (r->flags & WF_LOW) != 0              ? WF_PRIORITY_LOW
+                                                                        : WF_PRIORITY_NORMAL;
     wf_inject_push(r, priority);
     if (priority == WF_PRIORITY_HIGH && worker != NULL)
         worker->budget = 1; /* this worker looks around at its next switch */
@@ -65,30 +67,52 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 
 /* ---- plain threads ---- */
 
-static int foreign_sleep(struct wf_thread *thread)
+/* `expire`: claims the wait for the time limit, if it can still be claimed. */
+static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*expire)(void *), void *arg)
 {
     wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
-    while (wf_load_acquire(&thread->wake) == 0)
-        wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    while (wf_load_acquire(&thread->wake) == 0) {
+        if (wf_futex_wait(&thread->wake, 0, deadline_ns) == 0)
+            continue;
+        if (expire(arg))
+            break;
+        deadline_ns = WF_FUTEX_FOREVER; /* somebody has claimed it and is about to wake us */
+    }
+    wf_store_release(&thread->current->waits_on, 0);
     int ret = thread->current->ret;
     wf_leave(thread);
     return ret;
 }
 
+/* Nobody can wake us before the commit that follows. */
+static void foreign_prepare(struct wf_thread *thread, bool limited)
+{
+    wf_store_relaxed(&thread->wake, 0);
+    thread->counts_as_blocked = !limited;
+    if (!limited)
+        wf_add_seq_cst(&wf_threads.n_foreign_blocked, 1);
+}
+
 WF_NOINLINE int wf_park_foreign(struct wf_thread *thread, struct wf_spinlock *lock)
 {
-    wf_store_relaxed(&thread->wake, 0); /* nobody can wake us before the unlock */
-    wf_add_relaxed(&wf_threads.n_foreign_blocked, 1);
+    foreign_prepare(thread, false);
     wf_spinlock_unlock(lock);
-    return foreign_sleep(thread);
+    return foreign_sleep(thread, WF_FUTEX_FOREVER, NULL, NULL);
 }
 
 WF_NOINLINE int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void *arg)
 {
-    wf_store_relaxed(&thread->wake, 0);
-    wf_add_relaxed(&wf_threads.n_foreign_blocked, 1);
+    foreign_prepare(thread, false);
     commit(arg);
-    return foreign_sleep(thread);
+    return foreign_sleep(thread, WF_FUTEX_FOREVER, NULL, NULL);
+}
+
+WF_NOINLINE int wf_park_foreign_until(struct wf_thread *thread, void (*commit)(void *), void *arg, int64_t deadline_ns,
+                                      bool (*expire)(void *))
+{
+    foreign_prepare(thread, true);
+    commit(arg);
+    return foreign_sleep(thread, deadline_ns, expire, arg);
 }
 
 /* ---- waits that end early ---- */

@@ -29,6 +29,7 @@
 #define WEFT_SCHED_PARK_H
 
 #include "arch/context.h"
+#include "base/membarrier.h"
 #include "base/spinlock.h"
 #include "sched/inject.h"
 #include "sched/runq.h"
@@ -43,6 +44,10 @@ void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r);
 void wf_idle_wake_slow(void);
 int wf_park_foreign(struct wf_thread *thread, struct wf_spinlock *lock);
 int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void *arg);
+/* A plain thread's wait with a time limit: it keeps the time itself. expire(arg) claims the wait as any waker would, and
+ * sets ret; false: it was too late. */
+int wf_park_foreign_until(struct wf_thread *thread, void (*commit)(void *), void *arg, int64_t deadline_ns,
+                          bool (*expire)(void *));
 int wf_wait_refused(struct wf_thread *thread, struct wf_routine *self);
 
 /* idle.c: low half: workers asleep or never started; high half: workers searching. Or WF_IDLE_FENCE. */
@@ -88,7 +93,7 @@ WF_INLINE void wf_ready(struct wf_thread *thread, struct wf_routine *r)
 WF_INLINE bool wf_wait_begin(struct wf_routine *self, enum wf_wait_kind kind, void *object)
 {
     wf_store_release(&self->waits_on, wf_wait_pack(kind, object));
-    wf_compiler_barrier();
+    wf_light_fence(); /* pairs with wf_heavy_fence() of [P2] */
     return WF_UNLIKELY(wf_load_relaxed(&self->pending) != 0) && wf_wait_kinds[kind].abort != NULL;
 }
 

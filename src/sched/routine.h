@@ -53,15 +53,12 @@ enum wf_routine_flags {
     WF_LOW = 1u << 4,
     WF_SPECIAL = WF_FOREIGN | WF_PINNED | WF_HIGH | WF_LOW, /* wf_ready() takes the slow way */
     WF_OWN_STACK = 1u << 5,   /* the stack is not of the default class */
-    WF_RESULT_IN_X87 = 1u << 6,  /* the function returns in st(0) */
-    WF_NO_ARGS = 1u << 7,
+    WF_RESULT_IN_X87 = 1u << 6,  /* the function may return in st(0) */
+    WF_VECTORS_SHIFT = 8,     /* fresh: 0 to 8 vector registers may hold arguments */
+    WF_VECTORS_MASK = 15u << 8,
 };
 
-/* `claim`: who ends a select's wait. Set to WF_CLAIM_OPEN before the first node is queued; the first to swap in
- * another value owns the routine. Plain waits do not use it: being unlinked under the queue's lock is the claim. */
-enum { WF_CLAIM_OPEN = 0, WF_CLAIM_TAKEN = 1 };
-
-enum { WF_START_WORDS = 8 };
+enum { WF_START_WORDS = 16 };
 
 struct WF_ALIGNED_LINE wf_routine {
     /* The switch (offsets in arch/<isa>/offsets.h). */
@@ -81,7 +78,7 @@ struct WF_ALIGNED_LINE wf_routine {
     _Atomic uint64_t waits_on;
     /* Not 0: waits end at once with this (-ECANCELED after weft_stop). [P1] in park.h. */
     _Atomic int32_t pending;
-    _Atomic uint32_t claim;
+    _Atomic uint32_t claim;    /* chan/claim.h; never reset, also not on reuse */
 
     union {
         /* Fresh: the captured call. */

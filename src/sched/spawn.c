@@ -93,24 +93,40 @@ __attribute__((no_sanitize("address"), no_sanitize("thread"))) static void copy_
         ((volatile uint64_t *)to)[i] = ((const volatile uint64_t *)from)[i];
 }
 
+/* At most two vector registers an argument, and only as many as may matter. */
+WF_INLINE uint32_t copy_vectors(struct wf_routine *r, const struct wf_captured *frame, uint32_t n_numbers)
+{
+    if (n_numbers == 0)
+        return 0;
+    if (n_numbers > 2)
+        memcpy(r->start.vectors[4], frame->vectors[4], 64);
+    memcpy(r->start.vectors[0], frame->vectors[0], 64);
+    return n_numbers > 2 ? 8 : 4;
+}
+
 WF_INLINE int capture_arguments(struct wf_routine *r, const struct wf_captured *frame, const struct weft__go *go)
 {
+    uint32_t n_words = go->n_words & 255;
     r->sp = (void *)(uintptr_t)go->fn;
-    if ((go->flags & WEFT__GO_NO_ARGS) != 0) {
-        r->flags |= WF_NO_ARGS;
+    r->stack_slot = n_words;
+    if ((go->flags & WEFT__GO_X87) != 0)
+        r->flags |= WF_RESULT_IN_X87;
+    if (n_words == 0)
         return 0;
-    }
     memcpy(r->start.integers, frame->integers, sizeof(r->start.integers));
-    memcpy(r->start.vectors, frame->vectors, sizeof(r->start.vectors));
-    r->stack_slot = go->n_words;
-    if (WF_LIKELY(go->n_words <= WF_START_WORDS)) {
-        copy_words(r->start.words, frame->words, go->n_words);
+    r->flags |= copy_vectors(r, frame, go->n_words >> 8) << WF_VECTORS_SHIFT;
+    if (WF_LIKELY(n_words <= WF_START_WORDS)) {
+        copy_words(r->start.words, frame->words, n_words);
         return 0;
     }
+    int saved = errno;
     struct wf_extra *extra = wf_routine_extra(r);
-    if (extra == NULL || (extra->words = malloc(go->n_words * sizeof(uint64_t))) == NULL)
+    if (extra == NULL || (extra->words = malloc(n_words * sizeof(uint64_t))) == NULL) {
+        wf_compiler_barrier(); /* clang holds that malloc leaves errno alone */
+        errno = saved;
         return -ENOMEM;
-    copy_words(extra->words, frame->words, go->n_words);
+    }
+    copy_words(extra->words, frame->words, n_words);
     return 0;
 }
 
@@ -139,9 +155,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     if (error == 0)
         error = capture_arguments(r, frame, go);
     if (error == 0 && (go->flags & WEFT__GO_FUTURE) != 0) {
-        if ((go->flags & WEFT__GO_X87) != 0)
-            r->flags |= WF_RESULT_IN_X87;
-        r->future = wf_hooks.future_create(worker, (go->flags & WEFT__GO_X87) != 0);
+        r->future = wf_hooks.future_create(worker);
         go->future = r->future;
         if (r->future == NULL)
             error = -ENOMEM;

@@ -53,6 +53,7 @@ struct wf_thread {
     pthread_t pthread;
     _Atomic int tid;
     int syscall_fd;                            /* pilot only: /proc/self/task/<tid>/syscall, -1 not opened, -2 not there */
+    bool counts_as_blocked;                    /* plain thread asleep: in wf_threads.n_foreign_blocked */
     bool is_spare;                             /* threads lock: on the list of spares */
     struct wf_rand rand;
     void *signal_stack;

@@ -6,10 +6,12 @@
  */
 #include "scope/future.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "arch/context.h"
 #include "arch/x86_64/offsets.h"
+#include "chan/chan.h"
 #include "sched/object.h"
 #include "sched/park.h"
 #include "sched/sched.h"
@@ -24,7 +26,7 @@ _Static_assert(WF_FUTURE_PENDING == 0 && WF_FUTURE_PANICKED == WF_FUTURE_STATE_P
 void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
 void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
 
-struct wf_future *wf_future_create(struct wf_worker *worker, bool x87)
+struct wf_future *wf_future_create(struct wf_worker *worker)
 {
     struct wf_future *f;
     if (worker != NULL && worker->free_cells != NULL) {
@@ -35,7 +37,7 @@ struct wf_future *wf_future_create(struct wf_worker *worker, bool x87)
     }
     f->waiters = NULL;
     f->detached = false;
-    f->x87 = x87;
+    f->done = NULL;
     wf_store_relaxed(&f->state, WF_FUTURE_PENDING);
     return f;
 }
@@ -49,58 +51,79 @@ void wf_future_free(struct wf_worker *worker, struct wf_future *f)
     worker->free_cells = f;
 }
 
-/* The payload is written; wakes all who wait, in the order in which they came. */
-static void publish(struct wf_thread *thread, struct wf_future *f, enum wf_future_state state)
+/* ---- settling ---- */
+
+static struct wf_waiter *oldest_first(struct wf_waiter *newest)
 {
-    wf_spinlock_lock(&f->lock);
+    struct wf_waiter *oldest = NULL;
+    while (newest != NULL) {
+        struct wf_waiter *older = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = older;
+    }
+    return oldest;
+}
+
+/* The payload is written, the lock held; wakes all who wait, in the order in which they came. */
+static void publish(struct wf_thread *thread, struct wf_future *f, enum wf_future_state state, struct weft__chan *done)
+{
     struct wf_waiter *w = f->waiters;
     f->waiters = NULL;
     bool detached = f->detached;
     wf_store_release(&f->state, (uint8_t)state); /* [F1] */
     wf_spinlock_unlock(&f->lock);
-    if (detached) {
-        wf_future_free(thread->worker, f);
-        return;
-    }
-    struct wf_waiter *oldest = NULL;
+    if (done != NULL)
+        wf_chan_close_inside(thread, done);
+    if (w != NULL && w->next != NULL)
+        w = oldest_first(w);
     while (w != NULL) {
-        struct wf_waiter *next = w->next;
-        w->next = oldest;
-        oldest = w;
-        w = next;
-    }
-    while (oldest != NULL) {
-        struct wf_routine *r = oldest->routine;
-        oldest = oldest->next;
+        struct wf_routine *r = w->routine;
+        w = w->next;
         r->ret = 0;
         wf_ready(thread, r);
     }
+    if (detached)
+        wf_future_free(thread->worker, f);
 }
 
 void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result)
 {
-    if (result == NULL)
-        memset(&f->value, 0, sizeof(f->value));
-    else if (f->x87)
+    wf_spinlock_lock(&f->lock);
+    struct weft__chan *done = f->done;
+    f->x87 = result != NULL && result->has_x87;
+    if (f->x87)
         f->x87_value = result->x87;
-    else
+    else if (result != NULL)
         memcpy(&f->value, result, sizeof(f->value));
-    publish(thread, f, WF_FUTURE_DONE);
+    else
+        memset(&f->value, 0, sizeof(f->value));
+    publish(thread, f, WF_FUTURE_DONE, done);
 }
 
-void wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message)
+bool wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message)
 {
     size_t size = strlen(message) + 1;
-    f->message = wf_object_alloc(size); /* stays, as the future does */
-    if (f->message != NULL)
-        memcpy(f->message, message, size);
-    publish(thread, f, WF_FUTURE_PANICKED);
+    char *copy = wf_object_alloc(size); /* stays, as the future does */
+    if (copy != NULL)
+        memcpy(copy, message, size);
+    wf_spinlock_lock(&f->lock);
+    if (f->detached) {
+        wf_spinlock_unlock(&f->lock);
+        return false;
+    }
+    struct weft__chan *done = f->done;
+    f->message = copy;
+    publish(thread, f, WF_FUTURE_PANICKED, done);
+    return true;
 }
 
-/* 0, or why the wait ended. */
+/* ---- waiting ---- */
+
+static struct wf_spinlock never; /* where those wait who wait for NULL */
+
 WF_NOINLINE int wf_future_join(struct wf_future *f)
 {
-    static struct wf_spinlock never;
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
     struct wf_spinlock *lock = f != NULL ? &f->lock : &never;
@@ -110,13 +133,36 @@ WF_NOINLINE int wf_future_join(struct wf_future *f)
         wf_leave(thread);
         return 0;
     }
-    wf_wait_begin(self, WF_WAIT_FUTURE, f);
+    if (wf_wait_begin(self, WF_WAIT_FUTURE, f)) {
+        wf_spinlock_unlock(lock);
+        return wf_wait_refused(thread, self);
+    }
     if (f != NULL) {
         self->wait.waiter.routine = self;
         self->wait.waiter.next = f->waiters;
         f->waiters = &self->wait.waiter;
     }
     return wf_park_unlock(thread, lock);
+}
+
+bool wf_future_abort(struct wf_routine *r, void *object)
+{
+    struct wf_future *f = object; /* a cell stays readable for ever */
+    struct wf_spinlock *lock = f != NULL ? &f->lock : &never;
+    bool found = false;
+    wf_spinlock_lock(lock);
+    if (wf_load_relaxed(&r->waits_on) == wf_wait_pack(WF_WAIT_FUTURE, f)) {
+        struct wf_waiter **at = f != NULL ? &f->waiters : NULL;
+        while (at != NULL && *at != NULL && *at != &r->wait.waiter)
+            at = &(*at)->next;
+        found = at == NULL || *at != NULL;
+        if (at != NULL && *at != NULL)
+            *at = r->wait.waiter.next;
+        if (found)
+            wf_store_release(&r->waits_on, 0); /* for NULL that is what unlinks it */
+    }
+    wf_spinlock_unlock(lock);
+    return found;
 }
 
 static bool settled(struct wf_future *f)
@@ -126,9 +172,14 @@ static bool settled(struct wf_future *f)
 
 _Noreturn void wf_future_raise(struct wf_future *f)
 {
-    if (f == NULL)
-        weft_panic("weft_await: the wait for a future that never settles was ended");
     weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
+}
+
+_Noreturn void wf_future_interrupted(int error)
+{
+    if (error == -ECANCELED)
+        weft_exit(); /* weft_stop: there is no value to go on with */
+    weft_panic("weft_await: the wait was ended: %s", strerror(-error));
 }
 
 WF_PUBLIC int weft__future_wait(struct weft__future *handle)
@@ -141,6 +192,27 @@ WF_PUBLIC int weft__future_wait(struct weft__future *handle)
         return 0;
     wf_panic_keep_message(f->message);
     return WEFT_EPANIC;
+}
+
+WF_PUBLIC struct weft__chan *weft__future_chan(struct weft__future *handle)
+{
+    struct wf_future *f = (struct wf_future *)handle;
+    if (f == NULL)
+        return NULL;
+    struct weft__chan *made = weft__chan_make(0, 0);
+    if (made == NULL)
+        weft_panic("weft_on_done: out of memory");
+    struct wf_thread *thread = wf_enter();
+    wf_spinlock_lock(&f->lock);
+    bool pending = wf_load_relaxed(&f->state) == WF_FUTURE_PENDING;
+    if (pending && f->done == NULL)
+        f->done = made;
+    struct weft__chan *c = pending ? f->done : made;
+    wf_spinlock_unlock(&f->lock);
+    if (!pending)
+        wf_chan_close_inside(thread, made);
+    wf_leave(thread);
+    return c;
 }
 
 WF_PUBLIC bool weft__future_done(struct weft__future *handle)

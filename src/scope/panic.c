@@ -47,6 +47,8 @@ struct departure {
     char message[MESSAGE_MAX];
 };
 
+static _Noreturn void nobody_sees(struct wf_routine *self, const char *message);
+
 static _Noreturn void arrive(struct departure *d)
 {
     struct wf_try *to = d->to;
@@ -57,10 +59,10 @@ static _Noreturn void arrive(struct departure *d)
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
     if (self->future != NULL) {
-        if (d->panicked)
-            wf_future_settle_panic(thread, self->future, d->message);
-        else
+        if (!d->panicked)
             wf_future_settle(thread, self->future, NULL);
+        else if (!wf_future_settle_panic(thread, self->future, d->message))
+            nobody_sees(self, d->message);
     }
     free(d);
     wf_routine_end(thread);

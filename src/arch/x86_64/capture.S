@@ -76,7 +76,7 @@ PROC(wf_try_stub)
     movq %r12, %rdi
     call wf_try_enter
     movq %rsp, %r14
-    movl WF_GO_WORDS(%rbx), %r13d
+    movzbl WF_GO_WORDS(%rbx), %r13d
     testl %r13d, %r13d
     jz .Ltry_registers
     leaq 1(%r13), %rcx
@@ -105,6 +105,13 @@ PROC(wf_try_stub)
     movq 40(%r14), %r9
     movq WF_CAPTURED_RAX(%r14), %rax
     call *WF_GO_FN(%rbx)
+    fxam                                /* a value that nobody wants must not stay on the x87 stack */
+    fnstsw %ax
+    andl $0x4500, %eax
+    cmpl $0x4100, %eax
+    je .Ltry_leave
+    fstp %st(0)
+.Ltry_leave:
     movq %r12, %rdi
     call wf_try_leave
     movl $0, WF_GO_RESULT(%rbx)
@@ -142,8 +149,8 @@ PROC(wf_await_stub)
     jnz .Lsettled
 .Lwait:
     call wf_future_join
-    testq %rbx, %rbx
-    jz .Lraise
+    testl %eax, %eax
+    jnz .Linterrupted
 .Lsettled:
     cmpb $WF_FUTURE_STATE_PANICKED, WF_FUTURE_STATE(%rbx)
     je .Lraise
@@ -167,6 +174,10 @@ PROC(wf_await_stub)
     .cfi_offset %rbx, -16
     movq %rbx, %rdi
     call wf_future_raise
+    ud2
+.Linterrupted:
+    movl %eax, %edi
+    call wf_future_interrupted
     ud2
 END(wf_await_stub)
 

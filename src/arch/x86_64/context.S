@@ -116,8 +116,6 @@ PROC(wf_entry)
 #if WF_SANITIZED
     call wf_sanitizer_entered
 #endif
-    testl $WF_FLAG_NO_ARGS, WF_ROUTINE_FLAGS(%rbx)
-    jnz .Lcall
     testq %r13, %r13
     jz .Lregisters
     leaq 1(%r13), %rcx                  /* rounded up to 16 bytes */
@@ -130,21 +128,28 @@ PROC(wf_entry)
     decq %r13
     jnz .Lword
 .Lregisters:
-    movaps WF_ROUTINE_VECTORS+0(%rbx), %xmm0
-    movaps WF_ROUTINE_VECTORS+16(%rbx), %xmm1
-    movaps WF_ROUTINE_VECTORS+32(%rbx), %xmm2
-    movaps WF_ROUTINE_VECTORS+48(%rbx), %xmm3
+    movl WF_ROUTINE_FLAGS(%rbx), %eax
+    shrl $WF_FLAG_VECTORS_SHIFT, %eax
+    andl $15, %eax
+    jz .Lintegers
+    cmpl $4, %eax
+    jbe .Lfour
     movaps WF_ROUTINE_VECTORS+64(%rbx), %xmm4
     movaps WF_ROUTINE_VECTORS+80(%rbx), %xmm5
     movaps WF_ROUTINE_VECTORS+96(%rbx), %xmm6
     movaps WF_ROUTINE_VECTORS+112(%rbx), %xmm7
+.Lfour:
+    movaps WF_ROUTINE_VECTORS+0(%rbx), %xmm0
+    movaps WF_ROUTINE_VECTORS+16(%rbx), %xmm1
+    movaps WF_ROUTINE_VECTORS+32(%rbx), %xmm2
+    movaps WF_ROUTINE_VECTORS+48(%rbx), %xmm3
+.Lintegers:
     movq WF_ROUTINE_INTEGERS+0(%rbx), %rdi
     movq WF_ROUTINE_INTEGERS+8(%rbx), %rsi
     movq WF_ROUTINE_INTEGERS+16(%rbx), %rdx
     movq WF_ROUTINE_INTEGERS+24(%rbx), %rcx
     movq WF_ROUTINE_INTEGERS+32(%rbx), %r8
     movq WF_ROUTINE_INTEGERS+40(%rbx), %r9
-.Lcall:
     movq $0, WF_ROUTINE_TRY_TOP(%rbx)   /* from here on the routine's wait part is in use */
     movl $8, %eax                       /* for variadic functions: an upper bound of the vector registers in use */
     call *%r12
@@ -153,9 +158,16 @@ PROC(wf_entry)
     movq %rdx, 8(%rsp)
     movups %xmm0, WF_RESULT_VECTORS(%rsp)
     movups %xmm1, WF_RESULT_VECTORS+16(%rsp)
+    movq $0, WF_RESULT_HAS_X87(%rsp)
     testl $WF_FLAG_RESULT_X87, WF_ROUTINE_FLAGS(%rbx)
     jz .Lfinish
+    fxam                                /* C3 C2 C0 = 1 0 1: st(0) is empty */
+    fnstsw %ax
+    andl $0x4500, %eax
+    cmpl $0x4100, %eax
+    je .Lfinish
     fstpt WF_RESULT_X87(%rsp)
+    movq $1, WF_RESULT_HAS_X87(%rsp)
 .Lfinish:
     movq %rsp, %rdi
     call wf_routine_return

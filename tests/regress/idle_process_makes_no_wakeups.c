@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* idle_process_makes_no_wakeups.c - when nothing is to be done no thread of the runtime runs, not even now and then.
+ *
+ * Counted in context switches of all threads but the one that counts.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft/weft.h>
+
+#include "../support/expect.h"
+
+enum { SETTLE_MS = 1500, WATCH_MS = 2000, MOST_SWITCHES = 2 };
+
+static atomic_uint n_done;
+
+static void work(weft_chan(int) c, int n)
+{
+    for (int i = 0; i < n; i++)
+        require(weft_chan_send(c, i) == 0);
+    atomic_fetch_add(&n_done, 1);
+}
+
+static void drain(weft_chan(int) c)
+{
+    weft_chan_each(int, v, c)
+        if (v % 64 == 0)
+            weft_yield();
+}
+
+static unsigned long switches_of(const char *tid)
+{
+    char path[300], line[128];
+    unsigned long sum = 0, n;
+    snprintf(path, sizeof(path), "/proc/self/task/%s/status", tid);
+    FILE *f = fopen(path, "re");
+    require(f != NULL);
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1 || sscanf(line, "nonvoluntary_ctxt_switches: %lu", &n) == 1)
+            sum += n;
+    fclose(f);
+    return sum;
+}
+
+static unsigned long switches_of_others(void)
+{
+    unsigned long sum = 0;
+    DIR *d = opendir("/proc/self/task");
+    require(d != NULL);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.' && atoi(e->d_name) != getpid())
+            sum += switches_of(e->d_name);
+    closedir(d);
+    return sum;
+}
+
+int main(void)
+{
+    weft_chan(int) c = weft_chan_make(int, 16);
+    alarm(50);
+    for (int i = 0; i < 8; i++) {
+        require(weft_go(work, c, 10000) == 0);
+        require(weft_go(drain, c) == 0);
+    }
+    eventually(atomic_load(&n_done) == 8);
+    pause_thread_ms(SETTLE_MS); /* the drains wait on; main stays outside, so this is no deadlock */
+    unsigned long before = switches_of_others();
+    pause_thread_ms(WATCH_MS);
+    unsigned long switches = switches_of_others() - before;
+    printf("%lu context switches in %d ms\n", switches, WATCH_MS);
+    require(switches <= MOST_SWITCHES);
+    return 0;
+}
