@@ -37,11 +37,13 @@ static void collect(int messages)
         cases[i] = weft_on_recv(out[i], &v);
         weft_go(relay, in[i], out[i]);
     }
-    weft_go(deal, messages);
+    weft_future(void) dealt = weft_async(deal, messages);
     for (int i = 0; i < messages; i++) {
         weft_select_n(cases, WORKERS);
         sum += v;
     }
+    weft_await(dealt); /* it closes the channels, which the next round replaces */
+    weft_detach(dealt);
     bench_require(sum == (int64_t)messages * (messages - 1) / 2, "sum of messages");
 }
 

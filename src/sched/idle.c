@@ -45,12 +45,14 @@
 
 enum {
     SPIN_NS = 20000,
+    PARK_LEAST_NS = 40000,     /* timers that come thick are served in bunches: a sleep and a wake cost 8 us of CPU */
     NAP_FIRST_NS = 50000,
     NAP_MOST_NS = 200000,
     NAP_TOTAL_NS = 2000000,
     STALE_NS = 20000,          /* a victim whose tick stands still for so long gets its private work rescued */
     LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
     INJECT_TAKE = 64,
+    BATCH_AGE_NS = 50000000,   /* a batch of fresh routines that has waited so long is taken before newer ones */
     LOW_EVERY = 16,            /* looks between turns of low priority */
     LOOK_NS = 200000,          /* the loop looks around about so often when routines are long */
 };
@@ -187,6 +189,8 @@ static void run_timers(struct wf_thread *thread, struct wf_timers *set, int64_t 
     do {
         more = wf_timers_run(set, now, &batch);
         for (unsigned i = 0; i < batch.n; i++)
+            __builtin_prefetch(batch.items[i].arg);
+        for (unsigned i = 0; i < batch.n; i++)
             batch.items[i].expire(batch.items[i].arg);
     } while (more);
 }
@@ -231,7 +235,7 @@ static struct wf_routine *pop_local(struct wf_worker *worker)
 static struct wf_routine *take_injected(struct wf_worker *worker)
 {
     struct wf_fresh_list batch;
-    if (worker->fresh_old.head == NULL && wf_inject_pop_batch(&batch, true))
+    if (worker->fresh_old.head == NULL && wf_inject_pop_newest_batch(&batch))
         return wf_fresh_refill(worker, &batch);
     uint32_t length = wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]);
     if (length == 0)
@@ -256,12 +260,12 @@ static void renew_budget(struct wf_worker *worker, int64_t now)
     worker->budget = worker->budget_full;
 }
 
-/* The oldest of the injection queue, be it alone or at the head of the oldest batch. */
+/* The oldest of the injection queue, or of the oldest batch if it has waited for long. */
 static struct wf_routine *pop_injected_oldest(struct wf_worker *worker)
 {
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_NORMAL);
     struct wf_fresh_list batch;
-    if (r == NULL && wf_inject_pop_batch(&batch, false)) {
+    if (r == NULL && wf_inject_pop_oldest_batch(&batch, worker->looked_ns - BATCH_AGE_NS)) {
         wf_fresh_flush_old(worker);
         r = wf_fresh_refill(worker, &batch);
     }
@@ -511,7 +515,8 @@ static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worke
                 wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
         return r;
     }
-    sleep_as(thread, worker, WF_WORKER_PARKED, wf_timers_next_wake(&worker->timers));
+    int64_t wake = wf_timers_next_wake(&worker->timers), least = sights->now + PARK_LEAST_NS;
+    sleep_as(thread, worker, WF_WORKER_PARKED, wake < least ? least : wake);
     return look(thread, worker, sights);
 }
 

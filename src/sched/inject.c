@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "time/clock.h"
+
 struct wf_inject wf_inject;
 
 void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority)
@@ -70,7 +72,9 @@ void wf_inject_push_batch(const struct wf_fresh_list *batch)
     wf_spinlock_lock(&q->lock);
     uint32_t n_batches = wf_load_relaxed(&q->n_batches);
     if (n_batches < q->batches_size || grow_batches_locked(q)) {
-        q->batches[(q->first_batch + n_batches) % q->batches_size] = *batch;
+        struct wf_fresh_list *last = &q->batches[(q->first_batch + n_batches) % q->batches_size];
+        *last = *batch;
+        last->since_ns = wf_now_ns();
         wf_store_relaxed(&q->n_batches, n_batches + 1);
     } else {
         wf_inject_append_locked(batch->head, batch->tail, batch->length, WF_PRIORITY_NORMAL);
@@ -79,7 +83,7 @@ void wf_inject_push_batch(const struct wf_fresh_list *batch)
     errno = saved;
 }
 
-bool wf_inject_pop_batch(struct wf_fresh_list *ret_batch, bool newest)
+bool wf_inject_pop_newest_batch(struct wf_fresh_list *ret_batch)
 {
     struct wf_inject *q = &wf_inject;
     if (wf_load_relaxed(&q->n_batches) == 0)
@@ -87,12 +91,26 @@ bool wf_inject_pop_batch(struct wf_fresh_list *ret_batch, bool newest)
     wf_spinlock_lock(&q->lock);
     uint32_t n = wf_load_relaxed(&q->n_batches);
     if (n > 0) {
-        uint32_t at = newest ? q->first_batch + n - 1 : q->first_batch;
-        *ret_batch = q->batches[at % q->batches_size];
-        if (!newest)
-            q->first_batch = (q->first_batch + 1) % q->batches_size;
+        *ret_batch = q->batches[(q->first_batch + n - 1) % q->batches_size];
         wf_store_relaxed(&q->n_batches, n - 1);
     }
     wf_spinlock_unlock(&q->lock);
     return n > 0;
+}
+
+bool wf_inject_pop_oldest_batch(struct wf_fresh_list *ret_batch, int64_t before_ns)
+{
+    struct wf_inject *q = &wf_inject;
+    if (wf_load_relaxed(&q->n_batches) == 0)
+        return false;
+    wf_spinlock_lock(&q->lock);
+    uint32_t n = wf_load_relaxed(&q->n_batches);
+    bool found = n > 0 && q->batches[q->first_batch].since_ns < before_ns;
+    if (found) {
+        *ret_batch = q->batches[q->first_batch];
+        q->first_batch = (q->first_batch + 1) % q->batches_size;
+        wf_store_relaxed(&q->n_batches, n - 1);
+    }
+    wf_spinlock_unlock(&q->lock);
+    return found;
 }

@@ -12,6 +12,7 @@ enum wf_priority { WF_PRIORITY_HIGH, WF_PRIORITY_NORMAL, WF_PRIORITY_LOW, WF_N_P
 struct wf_fresh_list {
     struct wf_routine *head, *tail; /* tail is valid if head is not NULL */
     uint32_t length;
+    int64_t since_ns;               /* a batch: when it came into the injection queue */
 };
 
 struct wf_inject {
@@ -42,9 +43,11 @@ static inline void wf_inject_append_locked(struct wf_routine *first, struct wf_r
 void wf_inject_push(struct wf_routine *r, enum wf_priority priority);
 /* Appends a list of n linked by `link`. */
 void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority);
-/* A list of fresh routines that is not empty; and back the newest or oldest of those lists. False: there is none. */
+/* A list of fresh routines that is not empty; and back the newest of those lists, or the oldest if it came before
+ * `before_ns`. False: there is none. */
 void wf_inject_push_batch(const struct wf_fresh_list *batch);
-bool wf_inject_pop_batch(struct wf_fresh_list *ret_batch, bool newest);
+bool wf_inject_pop_newest_batch(struct wf_fresh_list *ret_batch);
+bool wf_inject_pop_oldest_batch(struct wf_fresh_list *ret_batch, int64_t before_ns);
 
 static inline bool wf_inject_any(void)
 {

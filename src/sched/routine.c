@@ -17,7 +17,7 @@
 #include "sched/worker.h"
 #include "stack/arena.h"
 
-enum { STEP_MIN = 64, STEP_MAX = 4096, MOVE = WF_FREE_ROUTINES / 2 };
+enum { STEP_MIN = 64, STEP_MAX = 4096 };
 
 static struct {
     struct wf_spinlock lock;
@@ -27,7 +27,9 @@ static struct {
     uint32_t reserve_slots;     /* stack slots that workers may cache */
     uint32_t n_usable;          /* lock: mapped readable and writable */
     _Atomic uint32_t n_used;    /* lock for writing: descriptors that have ever been handed out */
-    struct wf_routine *free;    /* lock: linked by `link` */
+    /* lock: batches of WF_FREE_BATCH free descriptors, each linked by `link`; the first ones of batches by `waits_on` */
+    struct wf_routine *batches;
+    struct wf_routine *loose;   /* lock: free ones that are in no batch */
 } slab;
 
 int wf_routines_init(uint32_t most, uint32_t reserve_slots)
@@ -41,7 +43,8 @@ int wf_routines_init(uint32_t most, uint32_t reserve_slots)
     slab.most = most;
     slab.reserve_slots = reserve_slots;
     slab.n_usable = 0;
-    slab.free = NULL;
+    slab.batches = NULL;
+    slab.loose = NULL;
     wf_store_relaxed(&slab.n_used, 0);
     return 0;
 }
@@ -89,11 +92,11 @@ static bool grow_locked(void)
     return true;
 }
 
-static struct wf_routine *take_locked(void)
+static struct wf_routine *take_one_locked(void)
 {
-    struct wf_routine *r = slab.free;
+    struct wf_routine *r = slab.loose;
     if (r != NULL) {
-        slab.free = r->link;
+        slab.loose = r->link;
         return r;
     }
     uint32_t used = wf_load_relaxed(&slab.n_used);
@@ -103,43 +106,87 @@ static struct wf_routine *take_locked(void)
     return &slab.base[used];
 }
 
-struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker)
+static struct wf_routine *take_batch_locked(void)
 {
-    int saved = errno;
-    wf_spinlock_lock(&slab.lock);
-    struct wf_routine *r = take_locked();
-    for (uint32_t i = 0; worker != NULL && r != NULL && i < MOVE; i++) {
-        struct wf_routine *more = slab.free != NULL || wf_load_relaxed(&slab.n_used) < slab.n_usable ? take_locked() : NULL;
-        if (more == NULL)
+    struct wf_routine *batch = slab.batches;
+    if (batch != NULL)
+        slab.batches = (struct wf_routine *)(uintptr_t)wf_load_relaxed(&batch->waits_on);
+    return batch;
+}
+
+/* One, and for a worker some more into its list: a batch given back by another, or fresh ones as far as they are usable
+ * already. */
+static struct wf_routine *refill_locked(struct wf_worker *worker)
+{
+    struct wf_routine *r = worker != NULL ? take_batch_locked() : NULL;
+    if (r != NULL) {
+        worker->free_routines = r->link;
+        worker->n_free_routines = WF_FREE_BATCH - 1;
+        return r;
+    }
+    r = take_one_locked();
+    if (r == NULL && (r = take_batch_locked()) != NULL) { /* a plain thread, and there are no others */
+        slab.loose = r->link;
+        return r;
+    }
+    for (uint32_t i = 1; worker != NULL && r != NULL && i < WF_FREE_BATCH; i++) {
+        if (slab.loose == NULL && wf_load_relaxed(&slab.n_used) == slab.n_usable)
             break;
+        struct wf_routine *more = take_one_locked();
         more->link = worker->free_routines;
         worker->free_routines = more;
         worker->n_free_routines++;
     }
+    return r;
+}
+
+struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker)
+{
+    struct wf_routine *r;
+    if (worker != NULL && worker->full_batch != NULL) {
+        r = worker->full_batch;
+        worker->full_batch = NULL;
+        worker->free_routines = r->link;
+        worker->n_free_routines = WF_FREE_BATCH - 1;
+        return r;
+    }
+    int saved = errno;
+    wf_spinlock_lock(&slab.lock);
+    r = refill_locked(worker);
     wf_spinlock_unlock(&slab.lock);
+    wf_compiler_barrier();
     errno = saved;
     return r;
+}
+
+/* The worker's list is a full batch: it is kept as such, and the one that was is given to all. */
+static WF_NOINLINE void batch_is_full(struct wf_worker *worker)
+{
+    struct wf_routine *batch = worker->full_batch;
+    worker->full_batch = worker->free_routines;
+    worker->free_routines = NULL;
+    worker->n_free_routines = 0;
+    if (batch == NULL)
+        return;
+    wf_spinlock_lock(&slab.lock);
+    wf_store_relaxed(&batch->waits_on, (uint64_t)(uintptr_t)slab.batches);
+    slab.batches = batch;
+    wf_spinlock_unlock(&slab.lock);
 }
 
 void wf_routine_free(struct wf_worker *worker, struct wf_routine *r)
 {
     wf_store_relaxed(&r->id, 0);
-    if (worker != NULL && worker->n_free_routines < WF_FREE_ROUTINES) {
+    if (WF_LIKELY(worker != NULL)) {
         r->link = worker->free_routines;
         worker->free_routines = r;
-        worker->n_free_routines++;
+        if (++worker->n_free_routines == WF_FREE_BATCH)
+            batch_is_full(worker);
         return;
     }
     wf_spinlock_lock(&slab.lock);
-    r->link = slab.free;
-    slab.free = r;
-    for (uint32_t i = 0; worker != NULL && i < MOVE; i++) {
-        struct wf_routine *more = worker->free_routines;
-        worker->free_routines = more->link;
-        worker->n_free_routines--;
-        more->link = slab.free;
-        slab.free = more;
-    }
+    r->link = slab.loose;
+    slab.loose = r;
     wf_spinlock_unlock(&slab.lock);
 }
 

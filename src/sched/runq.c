@@ -20,14 +20,14 @@ void wf_fresh_flush_old(struct wf_worker *worker)
         return;
     wf_inject_push_batch(old);
     wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) - old->length);
-    *old = (struct wf_fresh_list){NULL, NULL, 0};
+    *old = (struct wf_fresh_list){.head = NULL};
 }
 
 WF_NOINLINE void wf_fresh_overflow(struct wf_worker *worker)
 {
     wf_fresh_flush_old(worker);
     worker->fresh_old = worker->fresh_new;
-    worker->fresh_new = (struct wf_fresh_list){NULL, NULL, 0};
+    worker->fresh_new = (struct wf_fresh_list){.head = NULL};
 }
 
 WF_NOINLINE void wf_push_slow(struct wf_worker *worker, struct wf_routine *r)

@@ -91,7 +91,13 @@ WF_INLINE struct wf_routine *wf_queue_take(struct wf_worker *worker)
     struct wf_routine *r = worker->queue_head;
     if (r == NULL)
         return NULL;
-    worker->queue_head = r->link;
+    struct wf_routine *after = r->link;
+    worker->queue_head = after;
+    /* Many routines do not fit the caches: fetch the stack of the next one and the descriptor of the one behind it. */
+    if (after != NULL) {
+        __builtin_prefetch(after->sp);
+        __builtin_prefetch(after->link);
+    }
     wf_store_relaxed(&worker->queue_length, wf_queue_length(worker) - 1);
     return r;
 }
@@ -117,11 +123,18 @@ WF_INLINE struct wf_routine *wf_fresh_take(struct wf_worker *worker)
         if (worker->fresh_new.head == NULL)
             return NULL;
         *list = worker->fresh_new;
-        worker->fresh_new = (struct wf_fresh_list){NULL, NULL, 0};
+        worker->fresh_new = (struct wf_fresh_list){.head = NULL};
     }
     struct wf_routine *r = list->head;
-    list->head = r->link;
+    struct wf_routine *after = r->link;
+    list->head = after;
     list->length--;
+    if (after != NULL) {
+        __builtin_prefetch(after->start.integers);
+        __builtin_prefetch(after->start.words);
+        __builtin_prefetch(after->start.vectors);
+        __builtin_prefetch(after->link);
+    }
     wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) - 1);
     return r;
 }

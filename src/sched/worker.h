@@ -34,7 +34,7 @@ enum { WF_RING_SIZE = 4, WF_FRESH_LIST = 4 };
 #else
 enum { WF_RING_SIZE = 256, WF_FRESH_LIST = 128 };
 #endif
-enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_ROUTINES = 128, WF_FREE_STACKS = 64 };
+enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_BATCH = 64, WF_FREE_STACKS = 64 };
 
 enum wf_worker_state {
     WF_WORKER_UNUSED = 0, /* no thread has ever driven it */
@@ -65,7 +65,8 @@ struct wf_worker {
     struct wf_fresh_list fresh_old, fresh_new; /* those that have not run yet: taken from `old`, put to `new` */
     _Atomic uint32_t fresh_length;          /* of both together */
     struct wf_routine *stackless;           /* was picked but found no cached stack: first thing the loop starts */
-    struct wf_routine *free_routines;
+    struct wf_routine *free_routines;       /* free descriptors, linked by `link`: at most WF_FREE_BATCH */
+    struct wf_routine *full_batch;          /* WF_FREE_BATCH more of them, or NULL */
     char *cells, *cells_end;                /* share of the object arena: sched/object.h */
     void *free_cells;                       /* cells given back, linked by their rooms */
     void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */

@@ -6,7 +6,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +49,23 @@ static size_t resident_bytes(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The flag "nh" of the mapping that holds the stacks: the system may be set never to give huge pages anyway. */
+static bool huge_pages_are_refused(void)
+{
+    char line[512];
+    uintptr_t base = (uintptr_t)wf_arena.base, low, high;
+    bool inside = false, refused = false;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    require(f != NULL);
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &low, &high) == 2)
+            inside = low <= base && base < high;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            refused = strstr(line, " nh") != NULL;
+    fclose(f);
+    return refused;
+}
+
 int main(void)
 {
     alarm(50);
@@ -65,6 +84,7 @@ int main(void)
     unsigned mappings = count_mappings();
     size_t each = (resident_bytes() - before) / N_ROUTINES;
     printf("%u mappings, %zu bytes a routine, %s\n", mappings, each, wf_arena.guards_all ? "all guarded" : "not all guarded");
+    require(huge_pages_are_refused());
     require(wf_arena.guards_all);
     require(mappings < MOST_MAPPINGS);
     require(each < MOST_BYTES_EACH);

@@ -68,7 +68,7 @@ int main(void)
     if (WF_ASAN || WF_TSAN)
         return 77;
     struct ending e = run_in_child(overflow_among_neighbours, 30);
-    fputs(e.text, stderr);
+    fprintf(stderr, "%sthe child ended with status %d, signal %d\n", e.text, e.exit_status, e.signal);
     require(e.signal == SIGABRT);
     require(says(&e, "stack overflow") && says(&e, "\"the culprit\"") && says(&e, "(overflow)"));
     return 0;
