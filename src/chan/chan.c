@@ -504,11 +504,18 @@ static struct wf_waiter *take_all(struct wf_waitq *q)
     return all;
 }
 
-static void tell_closed(struct wf_thread *thread, struct wf_waiter *all)
+/* `c` NULL: senders, who have nothing to be zeroed. */
+static void tell_closed(struct wf_thread *thread, struct weft__chan *c, struct wf_waiter *all)
 {
     while (all != NULL) {
         struct wf_waiter *w = all;
         all = w->next;
+        if (all != NULL) {
+            __builtin_prefetch(all->elem);
+            __builtin_prefetch(all->next);
+        }
+        if (c != NULL)
+            zero(c, w->elem);
         complete(thread, w, -EPIPE);
     }
 }
@@ -525,10 +532,8 @@ bool wf_chan_close_inside(struct wf_thread *thread, struct weft__chan *c)
     struct wf_waiter *receivers = take_all(&c->receivers);
     struct wf_waiter *senders = take_all(&c->senders);
     wf_chan_unlock(c);
-    for (struct wf_waiter *w = receivers; w != NULL; w = w->next)
-        zero(c, w->elem);
-    tell_closed(thread, receivers);
-    tell_closed(thread, senders);
+    tell_closed(thread, c, receivers);
+    tell_closed(thread, NULL, senders);
     return true;
 }
 

@@ -17,12 +17,15 @@
 #include "sched/worker.h"
 #include "stack/arena.h"
 
-enum { STEP_MIN = 64, STEP_MAX = 4096 };
+enum { STEP_MIN = 64, STEP_MAX = 4096, PAGE_BYTES = 4096, HUGE_BYTES = 2 << 20 };
 
 static struct {
     struct wf_spinlock lock;
     struct wf_routine *base;
+    void *mapping;              /* immutable after init, as the following */
+    size_t mapping_bytes;
     size_t reserved_bytes;
+    size_t mapped_bytes;        /* lock: readable and writable */
     uint32_t most;              /* immutable after init */
     uint32_t reserve_slots;     /* stack slots that workers may cache */
     uint32_t n_usable;          /* lock: mapped readable and writable */
@@ -34,12 +37,17 @@ static struct {
 
 int wf_routines_init(uint32_t most, uint32_t reserve_slots)
 {
-    size_t bytes = ((size_t)most * sizeof(struct wf_routine) + 4095) & ~(size_t)4095;
-    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t bytes = ((size_t)most * sizeof(struct wf_routine) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+    char *p = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return -ENOMEM;
-    slab.base = p;
+    slab.mapping = p;
+    slab.mapping_bytes = bytes + HUGE_BYTES;
+    slab.base = (struct wf_routine *)(((uintptr_t)p + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
     slab.reserved_bytes = bytes;
+    slab.mapped_bytes = 0;
+    if (bytes > HUGE_BYTES)
+        madvise((char *)slab.base + HUGE_BYTES, bytes - HUGE_BYTES, MADV_HUGEPAGE);
     slab.most = most;
     slab.reserve_slots = reserve_slots;
     slab.n_usable = 0;
@@ -53,7 +61,7 @@ void wf_routines_fini(void)
 {
     if (slab.n_usable > 0)
         wf_lsan_unroot(slab.base, slab.n_usable * sizeof(struct wf_routine));
-    munmap(slab.base, slab.reserved_bytes);
+    munmap(slab.mapping, slab.mapping_bytes);
     slab.base = NULL;
     wf_store_relaxed(&slab.n_used, 0);
 }
@@ -66,6 +74,23 @@ uint32_t wf_routines_count(void)
 struct wf_routine *wf_routine_at(uint32_t index)
 {
     return &slab.base[index];
+}
+
+/* Beyond the first 2 MiB the slab is mapped in huge pages where the kernel agrees: a million descriptors otherwise cost
+ * a page fault for every ten, and a TLB miss for each. */
+static bool map_up_to(size_t bytes)
+{
+    if (bytes <= slab.mapped_bytes)
+        return true;
+    size_t unit = bytes <= HUGE_BYTES ? PAGE_BYTES : HUGE_BYTES;
+    size_t to = (bytes + unit - 1) & ~(unit - 1);
+    if (to > slab.reserved_bytes)
+        to = slab.reserved_bytes;
+    char *from = (char *)slab.base + slab.mapped_bytes;
+    if (mprotect(from, to - slab.mapped_bytes, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    slab.mapped_bytes = to;
+    return true;
 }
 
 /* Makes more descriptors usable, and the stack slots that go with them. */
@@ -81,9 +106,7 @@ static bool grow_locked(void)
     uint32_t n = slab.n_usable + step;
     if (wf_arena_grow(n + slab.reserve_slots) != 0)
         return false;
-    size_t from = (size_t)slab.n_usable * sizeof(struct wf_routine) & ~(size_t)4095;
-    size_t to = ((size_t)n * sizeof(struct wf_routine) + 4095) & ~(size_t)4095;
-    if (mprotect((char *)slab.base + from, to - from, PROT_READ | PROT_WRITE) != 0)
+    if (!map_up_to((size_t)n * sizeof(struct wf_routine)))
         return false;
     if (slab.n_usable > 0)
         wf_lsan_unroot(slab.base, slab.n_usable * sizeof(struct wf_routine));

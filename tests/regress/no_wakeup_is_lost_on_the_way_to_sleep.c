@@ -2,7 +2,8 @@
 /* no_wakeup_is_lost_on_the_way_to_sleep.c - work that arrives while workers are about to sleep is run.
  *
  * A plain thread, and then a routine that computes on, makes work after a delay that is mostly about as long as a worker
- * spins before it sleeps; the work must be run although nothing else happens in the process.
+ * spins before it sleeps; the work must be run although nothing else happens in the process. In the second half of the
+ * time the workers are held up at random instructions.
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -11,9 +12,10 @@
 #include <weft/weft.h>
 
 #include "../support/expect.h"
+#include "../support/interrupt.h"
 #include "base/rand.h"
 
-enum { RUN_MS = 2500, SHORT_NS = 64000, LONG_NS = 3000000, LOST_AFTER_MS = 5000 };
+enum { RUN_MS = 1200, SHORT_NS = 64000, LONG_NS = 3000000, LOST_AFTER_MS = 5000 };
 
 static atomic_uint n_done;
 static atomic_bool reply;
@@ -38,9 +40,11 @@ static void delay_ns(int64_t ns)
 static bool comes(unsigned n)
 {
     int64_t give_up = clock_ns() + LOST_AFTER_MS * INT64_C(1000000);
-    while (atomic_load(&n_done) != n)
+    while (atomic_load(&n_done) != n) {
         if (clock_ns() > give_up)
             return false;
+        nanosleep(&(struct timespec){.tv_nsec = 10000}, NULL);
+    }
     return true;
 }
 
@@ -56,13 +60,13 @@ static void start_and_compute(int64_t delay)
     count();
 }
 
-int main(void)
+static unsigned n, of_routines;
+
+static void make_work_for(int64_t ms)
 {
-    unsigned n = 0, of_routines = 0;
-    int64_t end = clock_ns() + RUN_MS * INT64_C(1000000);
+    int64_t end = clock_ns() + ms * 1000000;
     struct wf_rand rand;
     wf_rand_seed(&rand, 14);
-    alarm(50);
     while (clock_ns() < end) {
         require(weft_go(count) == 0);
         require(comes(++n));
@@ -74,6 +78,15 @@ int main(void)
             require(comes(++n));
         }
     }
+}
+
+int main(void)
+{
+    alarm(50);
+    make_work_for(RUN_MS);
+    begin_interruptions(40000);
+    make_work_for(RUN_MS);
+    end_interruptions();
     printf("%u times by a thread, %u times by a routine\n", n - 2 * of_routines, of_routines);
     return 0;
 }

@@ -2,8 +2,8 @@
 /* waker_never_sees_a_half_saved_context.c - who finds a waiting routine may continue it at once.
  *
  * "I am in the queue" and "my registers are saved" are two moments. Wakers on other threads wait in a tight loop for the
- * routine to appear in the queue and wake it the moment it does; the routine keeps values in all callee-saved registers
- * and in its frame over the wait and checks them.
+ * routine to appear in the queue and wake it the moment it does, while its thread is held up at random instructions; the
+ * routine keeps values in all callee-saved registers and in its frame over the wait and checks them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,8 +14,9 @@
 #include <weft/weft.h>
 
 #include "../support/expect.h"
+#include "../support/interrupt.h"
 
-enum { N_PAIRS = 3, RUN_MS = 1500 };
+enum { N_PAIRS = 2, RUN_MS = 1500 };
 
 static atomic_bool over;
 static atomic_ulong woken, begun, ended;
@@ -79,11 +80,13 @@ int main(void)
         require(weft_go(receive_again_and_again, chans[i]) == 0);
         require(pthread_create(&threads[i], NULL, send_from_thread, &chans[i]) == 0);
     }
+    begin_interruptions(20000);
     pause_thread_ms(RUN_MS);
+    end_interruptions();
     atomic_store(&over, true);
     for (unsigned i = 0; i < N_PAIRS; i++)
         require(pthread_join(threads[i], NULL) == 0);
     eventually(atomic_load(&ended) == N_PAIRS);
-    printf("%lu wakes\n", atomic_load(&woken));
+    printf("%lu wakes, %lu interruptions\n", atomic_load(&woken), atomic_load(&interrupter.count));
     return 0;
 }
