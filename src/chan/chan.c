@@ -21,7 +21,8 @@
 #include "sched/park.h"
 #include "sched/sched.h"
 
-WF_TLS uint32_t wf_chan_unsettled;
+/* `used`: link-time optimisation does not see that assembly names it. */
+WF_TLS uint32_t wf_chan_unsettled __attribute__((used));
 #if !defined(__x86_64__)
 WF_NOINLINE void wf_chan_mark_unsettled(void)
 {

@@ -124,8 +124,9 @@ static int bring_up(const struct wf_config *c)
     if (error != 0)
         return error;
     wf_stack_cache = cache_size(wf_arena.n_slots, c->procs);
-    uint32_t cached = wf_stack_cache * c->procs;
-    error = wf_arena.n_slots > cached ? wf_routines_init(wf_arena.n_slots - cached, cached) : -ENOMEM;
+    /* Slots that no descriptor may count on: cached by workers, or on their way from a routine that ends. */
+    uint32_t held = (wf_stack_cache + 1) * c->procs;
+    error = wf_arena.n_slots > held ? wf_routines_init(wf_arena.n_slots - held, held, c->procs) : -ENOMEM;
     if (error != 0)
         goto arena;
     error = make_workers(c->procs);
@@ -181,6 +182,8 @@ static int start(const weft_config *user, bool must_be_new)
     int saved = errno;
     if (wf_load_relaxed(&state.forked) != 0)
         wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+    if (wf_load_acquire(&state.running) != 0) /* without the lock: weft_stop holds it while it waits for routines */
+        return must_be_new ? -EALREADY : 0;
     pthread_mutex_lock(&state.lock);
     int error = wf_load_relaxed(&state.running) == 0 ? start_locked(user) : must_be_new ? -EALREADY : 0;
     pthread_mutex_unlock(&state.lock);
@@ -230,6 +233,18 @@ static void end_all_waits(struct wf_thread *thread)
             wf_wait_abort(thread, wf_routine_at(i), -ECANCELED);
 }
 
+/* Some other plain thread is inside the runtime, perhaps on its way to wake or make a thread of it. */
+static bool plain_thread_inside(struct wf_thread *self)
+{
+    bool inside = false;
+    wf_heavy_fence();
+    wf_spinlock_lock(&wf_threads.lock);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
+        inside |= t != self && wf_load_acquire(&t->in_rt) != 0;
+    wf_spinlock_unlock(&wf_threads.lock);
+    return inside;
+}
+
 static void tear_down(void)
 {
     wf_pilot_stop();
@@ -248,7 +263,7 @@ static void tear_down(void)
 WF_PUBLIC int weft_stop(void)
 {
     struct wf_thread *thread = wf_thread_self();
-    if (thread != NULL && thread->worker != NULL)
+    if (thread != NULL && (thread->current->flags & WF_FOREIGN) == 0)
         return -EDEADLK;
     pthread_mutex_lock(&state.lock);
     if (wf_load_relaxed(&state.running) == 0) {
@@ -259,6 +274,13 @@ WF_PUBLIC int weft_stop(void)
     wf_pilot_hold_deadlock(1);
     thread = wf_enter();
     while (live_routines() > 0) {
+        end_all_waits(thread);
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    }
+    /* No timer may start anything any more; then everybody must be out of the queues that are taken away. */
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        wf_timers_clear(&wf_workers[i].timers);
+    while (!wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
         end_all_waits(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
     }

@@ -71,6 +71,8 @@ WF_PUBLIC weft_time weft_now(void)
 static void run_function(void *arg)
 {
     weft_timer *t = arg;
+    if (wf_load_relaxed(&wf_born_pending) != 0)
+        return; /* the runtime is being stopped */
     struct wf_thread *thread = wf_thread_self();
     if (WF_LIKELY(wf_spawn_call(thread, t->site, t->fn, t->arg) == 0))
         return;

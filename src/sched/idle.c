@@ -53,6 +53,7 @@ enum {
     LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
     INJECT_TAKE = 64,
     BATCH_AGE_NS = 50000000,   /* a batch of fresh routines that has waited so long is taken before newer ones */
+    HIGH_MOST = 64,            /* routines of high priority in a row before somebody else has a turn */
     LOW_EVERY = 16,            /* looks between turns of low priority */
     LOOK_NS = 200000,          /* the loop looks around about so often when routines are long */
 };
@@ -125,6 +126,18 @@ bool wf_worker_wake(struct wf_worker *worker)
     return true;
 }
 
+static bool more_visible(void);
+
+/* A worker that was claimed and could not be started counted as searching for a while: somebody may have relied on it. */
+static bool wake_instead(void)
+{
+    wf_fence_seq_cst();
+    for (uint32_t i = 0; more_visible() && i < wf_n_workers; i++)
+        if (wf_worker_wake(&wf_workers[i]))
+            return true;
+    return false;
+}
+
 bool wf_idle_wake_one(void)
 {
     for (uint32_t i = 0; i < wf_n_workers; i++)
@@ -141,7 +154,7 @@ bool wf_idle_wake_one(void)
                 return true;
             }
             unclaim_unused(&wf_workers[i]);
-            return false;
+            return wake_instead();
         }
     return false;
 }
@@ -172,8 +185,7 @@ void wf_idle_wake_inject(void)
 bool wf_idle_all_parked(void)
 {
     for (uint32_t i = 0; i < wf_n_workers; i++) {
-        uint32_t state = wf_load_acquire(&wf_workers[i].state);
-        if (state != WF_WORKER_PARKED && state != WF_WORKER_UNUSED)
+        if (wf_load_acquire(&wf_workers[i].state) != WF_WORKER_UNUSED && !wf_worker_is_asleep(&wf_workers[i]))
             return false;
     }
     return true;
@@ -302,12 +314,13 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
         wf_share(worker, false);
         wf_idle_wake();
     }
-    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
+    struct wf_routine *r = ++worker->high_in_a_row < HIGH_MOST ? wf_inject_pop(WF_PRIORITY_HIGH) : NULL;
     if (r != NULL) {
         if (wf_load_relaxed(&wf_inject.length[WF_PRIORITY_HIGH]) > 0)
             worker->budget = 1; /* the others first, too */
         return r;
     }
+    worker->high_in_a_row = 0;
     uint32_t turn = ++worker->looks;
     if (turn % LOW_EVERY == 0)
         r = wf_inject_pop(WF_PRIORITY_LOW);
@@ -384,13 +397,12 @@ static struct wf_routine *steal(struct wf_thread *thread, struct wf_worker *work
 static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
     sights->now = wf_now_ns();
+    run_due_timers(thread, sights->now);
     struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
     if (r == NULL)
         r = take_injected(worker);
-    if (r == NULL) {
-        run_due_timers(thread, sights->now);
+    if (r == NULL)
         r = pop_local(worker);
-    }
     if (r == NULL)
         r = pop_pinned(thread); /* behind the others: one that yields comes back at once */
     if (r == NULL)
@@ -414,6 +426,7 @@ static void stop_searching(struct wf_worker *worker)
 {
     wf_store_release(&worker->state, WF_WORKER_RUNNING);
     uint32_t word = wf_sub_seq_cst(counts(), WF_IDLE_SEARCHING_ONE);
+    wf_fence_seq_cst();
     if (searching_of(word) == 1 && asleep_of(word) > 0 && more_visible()) /* [I3] */
         wf_idle_wake_one();
 }
@@ -434,6 +447,7 @@ static bool yield_worker_to_wanting(struct wf_thread *thread)
     struct wf_worker *worker = thread->worker;
     if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
         stop_searching(worker);
+    worker->for_pinned = true;
     thread->worker = NULL;
     wf_thread_give_worker(wanting, worker);
     return true;
@@ -503,18 +517,20 @@ static struct wf_routine *nap(struct wf_thread *thread, struct wf_worker *worker
 static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
     wf_swap_seq_cst(&thread->wake, 0); /* before the look at `stopping`: [S1] */
+    wf_store_relaxed(&worker->looking, 1); /* asleep for producers, awake for the pilot: it may still find something */
     wf_store_release(&worker->state, WF_WORKER_PARKED);
     wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
     wf_heavy_fence();
     sights->eager = true;
     struct wf_routine *r = look(thread, worker, sights);
     sights->eager = false;
-    if (r != NULL || wf_load_seq_cst(&wf_threads.stopping) != 0) {
+    if (r != NULL || wf_load_seq_cst(&wf_threads.stopping) != 0 || wf_thread_is_wanting()) {
         if (!claim_sleeper(worker, WF_WORKER_PARKED))
             while (wf_load_acquire(&thread->wake) == 0)
                 wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
         return r;
     }
+    wf_store_release(&worker->looking, 0);
     int64_t wake = wf_timers_next_wake(&worker->timers), least = sights->now + PARK_LEAST_NS;
     sleep_as(thread, worker, WF_WORKER_PARKED, wake < least ? least : wake);
     return look(thread, worker, sights);
@@ -539,7 +555,7 @@ static struct wf_routine *search(struct wf_thread *thread, struct wf_worker *wor
             r = park(thread, worker, &sights);
     }
     stop_searching(worker);
-    if (r != NULL)
+    if (r != NULL && worker->budget == 0)
         worker->budget = worker->budget_full;
     return r;
 }
@@ -549,7 +565,16 @@ struct wf_routine *wf_find_work(struct wf_thread *thread)
     struct wf_worker *worker = thread->worker;
     if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
         return search(thread, worker); /* fresh from a wake */
-    struct wf_routine *r = worker->stackless;
+    struct wf_routine *r;
+    if (worker->for_pinned) { /* given to this thread for the sake of its pinned routines: one of them runs at least */
+        worker->for_pinned = false;
+        if ((r = pop_pinned(thread)) != NULL) {
+            if (worker->budget == 0)
+                worker->budget = worker->budget_full;
+            return r;
+        }
+    }
+    r = worker->stackless;
     if (r != NULL) {
         worker->stackless = NULL;
         return r;

@@ -71,6 +71,7 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*expire)(void *), void *arg)
 {
     wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
+    wf_leave(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         if (wf_futex_wait(&thread->wake, 0, deadline_ns) == 0)
             continue;
@@ -79,9 +80,7 @@ static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*e
         deadline_ns = WF_FUTEX_FOREVER; /* somebody has claimed it and is about to wake us */
     }
     wf_store_release(&thread->current->waits_on, 0);
-    int ret = thread->current->ret;
-    wf_leave(thread);
-    return ret;
+    return thread->current->ret;
 }
 
 /* Nobody can wake us before the commit that follows. */
@@ -197,14 +196,28 @@ static void sleep_expired(void *arg)
     wf_ready(wf_thread_self(), r);
 }
 
+static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *set)
+{
+    wf_spinlock_lock(&set->lock);
+    bool sleeps = wf_load_relaxed(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object) &&
+                  wf_load_relaxed(&r->wait.timer.set) == set;
+    if (sleeps)
+        wf_timers_remove_locked(set, &r->wait.timer);
+    wf_spinlock_unlock(&set->lock);
+    return sleeps;
+}
+
 /* wf_wait_ops.abort of WF_WAIT_SLEEP: being taken out of its set is the claim. A stale r is a descriptor, which stays
- * readable. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
+ * readable but may hold another routine's captured words by now: so its timer's set is believed only if it is one of the
+ * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
  * `waits_on` is cleared; both windows are a few instructions long, hence the loop. */
 bool wf_sleep_abort(struct wf_routine *r, void *object)
 {
     while (wf_load_acquire(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object)) {
-        if (wf_timer_cancel(&r->wait.timer))
-            return true;
+        for (uint32_t i = 0; i < wf_n_workers; i++)
+            if (wf_load_acquire(&r->wait.timer.set) == &wf_workers[i].timers &&
+                take_sleeper(r, object, &wf_workers[i].timers))
+                return true;
         sched_yield();
     }
     return false;

@@ -151,10 +151,11 @@ static unsigned process_threads(void)
     if (n <= 0)
         return 0;
     text[n] = 0;
-    char *at = strrchr(text, ')'); /* the name may hold anything; num_threads is the 18th field after it */
+    char *at = strrchr(text, ')'); /* the name may hold anything; the state is the 1st, num_threads the 18th after it */
+    unsigned dead = at != NULL && at[1] == ' ' && at[2] == 'Z'; /* main has left by pthread_exit, but is counted */
     for (int field = 0; at != NULL && field < 18; field++)
         at = strchr(at + 1, ' ');
-    return at == NULL ? 0 : (unsigned)strtoul(at, NULL, 10);
+    return at == NULL ? 0 : (unsigned)strtoul(at, NULL, 10) - dead;
 }
 
 static bool all_threads_idle(void)
@@ -165,7 +166,7 @@ static bool all_threads_idle(void)
         idle++;
     wf_spinlock_unlock(&wf_threads.lock);
     for (uint32_t i = 0; i < wf_n_workers; i++)
-        idle += wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_PARKED;
+        idle += wf_worker_is_asleep(&wf_workers[i]);
     return idle == all;
 }
 

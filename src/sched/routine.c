@@ -19,6 +19,8 @@
 
 enum { STEP_MIN = 64, STEP_MAX = 4096, PAGE_BYTES = 4096, HUGE_BYTES = 2 << 20 };
 
+uint32_t wf_free_batch;
+
 static struct {
     struct wf_spinlock lock;
     struct wf_routine *base;
@@ -30,12 +32,12 @@ static struct {
     uint32_t reserve_slots;     /* stack slots that workers may cache */
     uint32_t n_usable;          /* lock: mapped readable and writable */
     _Atomic uint32_t n_used;    /* lock for writing: descriptors that have ever been handed out */
-    /* lock: batches of WF_FREE_BATCH free descriptors, each linked by `link`; the first ones of batches by `waits_on` */
+    /* lock: batches of wf_free_batch free descriptors, each linked by `link`; the first ones of batches by `waits_on` */
     struct wf_routine *batches;
     struct wf_routine *loose;   /* lock: free ones that are in no batch */
 } slab;
 
-int wf_routines_init(uint32_t most, uint32_t reserve_slots)
+int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers)
 {
     size_t bytes = ((size_t)most * sizeof(struct wf_routine) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
     char *p = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -48,6 +50,8 @@ int wf_routines_init(uint32_t most, uint32_t reserve_slots)
     slab.mapped_bytes = 0;
     if (bytes > HUGE_BYTES)
         madvise((char *)slab.base + HUGE_BYTES, bytes - HUGE_BYTES, MADV_HUGEPAGE);
+    uint32_t fair = most / (4 * n_workers);
+    wf_free_batch = fair < 1 ? 1 : fair > WF_FREE_BATCH_MOST ? WF_FREE_BATCH_MOST : fair;
     slab.most = most;
     slab.reserve_slots = reserve_slots;
     slab.n_usable = 0;
@@ -144,7 +148,7 @@ static struct wf_routine *refill_locked(struct wf_worker *worker)
     struct wf_routine *r = worker != NULL ? take_batch_locked() : NULL;
     if (r != NULL) {
         worker->free_routines = r->link;
-        worker->n_free_routines = WF_FREE_BATCH - 1;
+        worker->n_free_routines = wf_free_batch - 1;
         return r;
     }
     r = take_one_locked();
@@ -152,7 +156,7 @@ static struct wf_routine *refill_locked(struct wf_worker *worker)
         slab.loose = r->link;
         return r;
     }
-    for (uint32_t i = 1; worker != NULL && r != NULL && i < WF_FREE_BATCH; i++) {
+    for (uint32_t i = 1; worker != NULL && r != NULL && i < wf_free_batch; i++) {
         if (slab.loose == NULL && wf_load_relaxed(&slab.n_used) == slab.n_usable)
             break;
         struct wf_routine *more = take_one_locked();
@@ -170,7 +174,7 @@ struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker)
         r = worker->full_batch;
         worker->full_batch = NULL;
         worker->free_routines = r->link;
-        worker->n_free_routines = WF_FREE_BATCH - 1;
+        worker->n_free_routines = wf_free_batch - 1;
         return r;
     }
     int saved = errno;
@@ -203,7 +207,7 @@ void wf_routine_free(struct wf_worker *worker, struct wf_routine *r)
     if (WF_LIKELY(worker != NULL)) {
         r->link = worker->free_routines;
         worker->free_routines = r;
-        if (++worker->n_free_routines == WF_FREE_BATCH)
+        if (++worker->n_free_routines == wf_free_batch)
             batch_is_full(worker);
         return;
     }

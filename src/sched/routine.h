@@ -114,7 +114,7 @@ struct wf_extra {
 
 /* routine.c: descriptors come from a slab that is never unmapped while the runtime runs. There are never more of them
  * than stack slots (less what workers may cache), so that a routine that could be started finds a stack. */
-int wf_routines_init(uint32_t most, uint32_t reserve_slots);
+int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers);
 void wf_routines_fini(void);
 /* Takes a descriptor for `worker`'s free list or straight from the slab (worker NULL). NULL: none left or no memory. */
 struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker);

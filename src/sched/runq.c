@@ -26,6 +26,7 @@ void wf_fresh_flush_old(struct wf_worker *worker)
 WF_NOINLINE void wf_fresh_overflow(struct wf_worker *worker)
 {
     wf_fresh_flush_old(worker);
+    wf_idle_wake();
     worker->fresh_old = worker->fresh_new;
     worker->fresh_new = (struct wf_fresh_list){.head = NULL};
 }

@@ -27,7 +27,8 @@
 #include "stack/overflow.h"
 #include "time/clock.h"
 
-WF_TLS struct wf_thread *wf_thread_tls __attribute__((visibility("hidden")));
+/* `used`: link-time optimisation does not see that assembly names it. */
+WF_TLS struct wf_thread *wf_thread_tls __attribute__((visibility("hidden"), used));
 struct wf_threads wf_threads;
 
 static struct wf_thread *thread_create_block(uint32_t flags)
@@ -224,12 +225,28 @@ static struct wf_thread *pop_spare(void)
     return thread;
 }
 
-struct wf_thread *wf_thread_take_wanting(void)
+static struct wf_thread **find_wanting_locked(void)
 {
-    wf_spinlock_lock(&wf_threads.lock);
     struct wf_thread **at = &wf_threads.spare;
     while (*at != NULL && wf_load_relaxed(&(*at)->n_pinned) == 0)
         at = &(*at)->next_spare;
+    return at;
+}
+
+bool wf_thread_is_wanting(void)
+{
+    if (wf_load_relaxed(&wf_threads.n_pinned) == 0)
+        return false;
+    wf_spinlock_lock(&wf_threads.lock);
+    bool found = *find_wanting_locked() != NULL;
+    wf_spinlock_unlock(&wf_threads.lock);
+    return found;
+}
+
+struct wf_thread *wf_thread_take_wanting(void)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = find_wanting_locked();
     struct wf_thread *thread = *at;
     if (thread != NULL) {
         *at = thread->next_spare;

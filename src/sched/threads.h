@@ -42,5 +42,7 @@ bool wf_guard_attend(struct wf_thread *thread);
 
 /* A spare thread that has pinned routines to run, taken off the list; NULL when there is none. */
 struct wf_thread *wf_thread_take_wanting(void);
+/* There is one. */
+bool wf_thread_is_wanting(void);
 
 #endif

@@ -34,7 +34,7 @@ enum { WF_RING_SIZE = 4, WF_FRESH_LIST = 4 };
 #else
 enum { WF_RING_SIZE = 256, WF_FRESH_LIST = 128 };
 #endif
-enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_BATCH = 64, WF_FREE_STACKS = 64 };
+enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_BATCH_MOST = 64, WF_FREE_STACKS = 64 };
 
 enum wf_worker_state {
     WF_WORKER_UNUSED = 0, /* no thread has ever driven it */
@@ -59,14 +59,16 @@ struct wf_ring {
 struct wf_worker {
     /* Private: touched only by the thread that drives it, inside the runtime, or by a seizer that holds that thread. */
     _Atomic(struct wf_routine *) next;      /* runs before all else; read by others as a hint */
+    bool for_pinned;                        /* handed over for pinned routines of the new thread */
+    uint32_t high_in_a_row;
     uint32_t budget;                        /* schedules until the loop looks around */
     struct wf_routine *queue_head, *queue_tail; /* the private queue: FIFO linked by `link`; tail valid if head is */
     _Atomic uint32_t queue_length;          /* of the private queue; read by others as a hint */
     struct wf_fresh_list fresh_old, fresh_new; /* those that have not run yet: taken from `old`, put to `new` */
     _Atomic uint32_t fresh_length;          /* of both together */
     struct wf_routine *stackless;           /* was picked but found no cached stack: first thing the loop starts */
-    struct wf_routine *free_routines;       /* free descriptors, linked by `link`: at most WF_FREE_BATCH */
-    struct wf_routine *full_batch;          /* WF_FREE_BATCH more of them, or NULL */
+    struct wf_routine *free_routines;       /* free descriptors, linked by `link`: less than wf_free_batch */
+    struct wf_routine *full_batch;          /* wf_free_batch more of them, or NULL */
     char *cells, *cells_end;                /* share of the object arena: sched/object.h */
     void *free_cells;                       /* cells given back, linked by their rooms */
     void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */
@@ -84,6 +86,7 @@ struct wf_worker {
     /* Read by others. */
     WF_ALIGNED_LINE _Atomic uint32_t tick;  /* counts schedules; who sees it stand still knows of a hog */
     _Atomic uint32_t state;                 /* enum wf_worker_state; see idle.c */
+    _Atomic uint32_t looking;               /* 1: PARKED, but in its last look: it may be about to find something */
     _Atomic(struct wf_thread *) thread;     /* who drives it; threads lock, or the seizer */
     uint32_t pilot_tick;                    /* pilot only */
     struct wf_thread *pilot_thread;         /* pilot only */
@@ -96,6 +99,13 @@ struct wf_worker {
 
 extern struct wf_worker *wf_workers;  /* immutable while the runtime runs */
 extern uint32_t wf_n_workers;
+/* Asleep, and nothing is in its hands. `looking` is set before and cleared after the state is PARKED. */
+static inline bool wf_worker_is_asleep(struct wf_worker *worker)
+{
+    return wf_load_acquire(&worker->state) == WF_WORKER_PARKED && wf_load_acquire(&worker->looking) == 0;
+}
+
+extern uint32_t wf_free_batch;  /* how many free descriptors make a batch; immutable while the runtime runs */
 extern uint32_t wf_stack_cache; /* how many free stacks a worker keeps; immutable while the runtime runs */
 
 #endif

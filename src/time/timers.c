@@ -276,6 +276,11 @@ static void take_out(struct wf_timers *set, struct wf_timer *timer)
     wf_store_release(&timer->set, NULL); /* [T1] */
 }
 
+void wf_timers_remove_locked(struct wf_timers *set, struct wf_timer *timer)
+{
+    take_out(set, timer);
+}
+
 bool wf_timer_cancel(struct wf_timer *timer)
 {
     struct wf_timers *set;

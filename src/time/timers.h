@@ -83,6 +83,9 @@ bool wf_timers_add_locked(struct wf_timers *set, struct wf_timer *timer);
  * returned, nothing touches the timer any more. */
 bool wf_timer_cancel(struct wf_timer *timer);
 
+/* The same when the caller holds the set's lock and has seen that the timer is pending in it. */
+void wf_timers_remove_locked(struct wf_timers *set, struct wf_timer *timer);
+
 /* Moves what is due at now_ns into the batch (as claim() allows), at most WF_TIMER_BATCH, in the order of the deadlines
  * unless hundreds become due at once. True: there is more to do at now_ns, call again. The lock is held for a bounded
  * time. The caller then calls each expire(arg). */

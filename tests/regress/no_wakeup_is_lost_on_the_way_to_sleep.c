@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include <weft/weft.h>

@@ -70,8 +70,10 @@ PROC(wf_switch_call)
     movq %rdx, %r12
     movq %r8, %rdi
     subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
     call *%rcx
     addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
     movl WF_ROUTINE_RET(%rbx), %eax
     LOAD_ERRNO(%rbx, %r12)
     movl $0, WF_THREAD_IN_RT(%r12)
@@ -103,6 +105,8 @@ PROC(wf_switch_start)
     movq %rcx, %r12
     movq %r9, %r13
     movq %r8, %r14
+    movq WF_THREAD_ERRNO(%rsi), %r9
+    movl $0, (%r9)
     movl $0, WF_THREAD_IN_RT(%rsi)
     jmp .Lentry
 END(wf_switch_start)
