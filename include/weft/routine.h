@@ -7,6 +7,7 @@
 #ifndef WEFT_ROUTINE_H
 #define WEFT_ROUTINE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,12 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* errno belongs to the routine, and a routine may wake on another thread; but libc declares that its address never
+ * changes, so compilers keep the address over a call. This accessor they must ask each time. */
+WEFT_API int *weft__errno_location(void);
+#undef errno
+#define errno (*weft__errno_location())
 
 /* Attributes of a routine. A zero field means the default. */
 typedef struct weft_go_attr {

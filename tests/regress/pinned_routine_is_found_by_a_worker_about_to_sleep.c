@@ -2,9 +2,9 @@
 /* pinned_routine_is_found_by_a_worker_about_to_sleep.c - a pinned routine becomes runnable while its thread has no worker,
  * and the only worker, on another thread, has just found nothing to do.
  *
- * Each round the routine computes until its worker is taken away and then waits. A signal holds the worker's new thread up
- * somewhere on its way to sleep; meanwhile the routine is woken. Nothing else happens in the process that could make up for
- * it if that worker, going on, slept without another look.
+ * Each round the routine waits while another one computes on its thread until the worker is taken away from there. A
+ * signal holds the worker's new thread up somewhere on its way to sleep; meanwhile the routine is woken. Nothing else
+ * happens in the process that could make up for it if that worker, going on, slept without another look.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "sched/worker.h"
 #include "sched/threads.h"
 
-enum { N_ROUNDS = 150, LOST_AFTER_MS = 5000, MOST_WAY_NS = 12000, MOST_WAKING_NS = 300000 };
+enum { N_ROUNDS = 60, LOST_AFTER_MS = 5000, MOST_WAY_NS = 12000, MOST_WAKING_NS = 300000 };
 
 static atomic_bool computing, yielding;
 static atomic_int received;
@@ -52,15 +52,19 @@ static void yield_while_wanted(void)
 
 static void nothing(void) {}
 
-static void receive_and_compute(weft_chan(int) c)
+static void compute_while_wanted(void)
+{
+    while (atomic_load(&computing))
+        ;
+}
+
+static void receive_pinned(weft_chan(int) c)
 {
     int v;
     pid_t tid = gettid();
     while (weft_chan_recv(c, &v) == 0) {
         require(gettid() == tid);
         atomic_store(&received, v);
-        while (v % 2 != 0 && atomic_load(&computing))
-            ;
     }
 }
 
@@ -113,26 +117,24 @@ int main(void)
     require(sigaction(SIGFPE, &action, NULL) == 0);
     require(weft_start(&(weft_config){.procs = 1}) == 0);
     weft_chan(int) c = weft_chan_make(int, 0);
-    require(weft_go_with(weft_attr(.pin = true), receive_and_compute, c) == 0);
-    for (int round = 0; round < N_ROUNDS; round++) {
+    require(weft_go_with(weft_attr(.pin = true), receive_pinned, c) == 0);
+    for (int round = 1; round <= N_ROUNDS; round++) {
         atomic_store(&computing, true);
         atomic_store(&yielding, true);
-        send_now(c, 2 * round + 1);
-        see_received(2 * round + 1);
-        require(weft_go(yield_while_wanted) == 0); /* for which the worker is taken away */
         struct wf_thread *home = wf_load_acquire(&wf_workers[0].thread);
-        eventually(wf_load_acquire(&wf_workers[0].thread) != home || !is_on_its_way_to_sleep());
-        pause_thread_ms(15);
+        require(weft_go(compute_while_wanted) == 0);
+        require(weft_go(yield_while_wanted) == 0); /* for which the worker is taken away */
+        eventually(wf_load_acquire(&wf_workers[0].thread) != home);
         atomic_store(&yielding, false);
         atomic_store(&computing, false);
-        pause_thread_ms(3); /* back, and waiting */
+        pause_thread_ms(3); /* until all is quiet */
         bool is_caught = false;
         for (unsigned i = 0; i < 20 && !is_caught; i++)
             is_caught = catch_worker(&rand);
         caught += is_caught;
-        send_now(c, 2 * round + 2);
+        send_now(c, round);
         atomic_store(&may_go_on, true);
-        see_received(2 * round + 2);
+        see_received(round);
     }
     printf("caught %u times\n", caught);
     return 0;

@@ -244,9 +244,16 @@ Test(future, a_panic_that_main_awaits_stops_the_process, .timeout = 60)
     cr_assert(says(&e, "from the routine"), "%s", e.text);
 }
 
+static int fail_late(const char *what)
+{
+    square_late(1);
+    return fail(what);
+}
+
 static void detach_a_panic(void)
 {
-    weft_detach(weft_async(fail, "nobody looks"));
+    weft_detach(weft_async(fail_late, "nobody looks"));
+    atomic_store(&released, true);
     pause_thread_ms(5000);
 }
 

@@ -30,6 +30,7 @@ struct text { const char *start; size_t length; };
 struct __attribute__((packed)) packed { char c; int i; };
 struct wide { int128 v; };
 struct complex_float { _Complex float z; };
+struct boxed { long double v; };
 struct nothing {};
 union number { int i; float f; };
 struct bits { unsigned low : 3, high : 5; };
@@ -549,6 +550,7 @@ static struct two_doubles give_two_doubles(void) { return (struct two_doubles){1
 static struct three_floats give_three_floats(void) { return (struct three_floats){1, 2, 3}; }
 static struct text give_text(void) { return (struct text){"text", 4}; }
 static union number give_union(void) { return (union number){.f = 5.5f}; }
+static struct boxed give_boxed(void) { return (struct boxed){3.5L}; }
 static struct wide give_wide(void) { return (struct wide){(int128)1 << 90}; }
 
 Test(go_results, integers_come_back, .timeout = 60)
@@ -593,6 +595,7 @@ Test(go_results, structures_in_registers_come_back, .timeout = 60)
     cr_assert(t.length == 4 && strcmp(t.start, "text") == 0);
     cr_assert(weft_await(weft_async(give_union)).f == 5.5f);
     cr_assert(weft_await(weft_async(give_wide)).v == (int128)1 << 90);
+    cr_assert(weft_await(weft_async(give_boxed)).v == 3.5L);
 }
 
 Test(go_results, no_result_is_awaited_too, .timeout = 60)
@@ -635,6 +638,8 @@ Test(go_results, long_doubles_that_nobody_wants_leave_no_trace, .timeout = 60)
     for (int i = 0; i < 50; i++)
         start(give_and_arrive);
     await_arrivals(50);
+    for (int i = 0; i < 50; i++)
+        start(give_boxed);
     cr_assert(weft_await(weft_async(compute)) == 36);
     for (int i = 0; i < 50; i++)
         cr_assert_eq(weft_try(give_long_double), 0);

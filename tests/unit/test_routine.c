@@ -162,7 +162,7 @@ Test(routine, exit_ends_the_routine_alone_and_runs_its_cleanups, .timeout = 60)
 static void exit_inside_try(void)
 {
     weft_try(exit_from_below, 3);
-    require(!"weft_try catches panics, not the end");
+    require(false); /* weft_try catches panics, not the end */
 }
 
 Test(routine, exit_passes_a_weft_try, .timeout = 60)
@@ -474,14 +474,21 @@ Test(fairness, those_that_yield_get_equal_shares, .timeout = 60)
     start_runtime(1);
     for (unsigned i = 0; i < 10; i++)
         start(take_turns_yielding, i);
-    eventually(atomic_load(&turns[9]) > 20000);
+    /* The first ones run while the last ones are being started: count from when all do. */
+    unsigned long before[10];
+    for (unsigned i = 0; i < 10; i++)
+        eventually(atomic_load(&turns[i]) > 0);
+    for (unsigned i = 0; i < 10; i++)
+        before[i] = atomic_load(&turns[i]);
+    eventually(atomic_load(&turns[9]) > before[9] + 20000);
     finish(10);
     unsigned long least = -1ul, most = 0;
     for (unsigned i = 0; i < 10; i++) {
-        least = atomic_load(&turns[i]) < least ? atomic_load(&turns[i]) : least;
-        most = atomic_load(&turns[i]) > most ? atomic_load(&turns[i]) : most;
+        unsigned long taken = atomic_load(&turns[i]) - before[i];
+        least = taken < least ? taken : least;
+        most = taken > most ? taken : most;
     }
-    cr_assert_leq(most - least, most / 10, "between %lu and %lu turns", least, most);
+    cr_assert_leq(most - least, most / 10 + 100, "between %lu and %lu turns", least, most);
 }
 
 Test(fairness, a_pair_that_wakes_each_other_starves_nobody, .timeout = 60)
@@ -735,14 +742,14 @@ static void park_many(unsigned n)
 
 Test(routine, fifty_thousand_wait_at_once, .timeout = 110)
 {
-    if (WF_ASAN)
-        cr_skip_test("too much memory under a sanitizer");
+    if (WF_ASAN || WF_DEBUG_LEVEL >= 2)
+        cr_skip_test("too much memory under a sanitizer; too many checks of a long queue at debug_level 2");
     park_many(50000);
 }
 
 Test(routine, a_million_wait_at_once, .timeout = 110)
 {
-    if (WF_ASAN || available_megabytes() < 9000)
+    if (WF_ASAN || WF_DEBUG_LEVEL >= 2 || available_megabytes() < 9000)
         cr_skip_test("needs 9 GB of memory");
     park_many(1000000);
 }

@@ -10,6 +10,7 @@
 
 #include "../support/expect.h"
 #include "base/membarrier.h"
+#include "time/clock.h"
 #include "sched/inject.h"
 #include "sched/runq.h"
 #include "sched/thread.h"
@@ -182,6 +183,12 @@ static unsigned drain(struct wf_worker *w, bool *seen)
     return n;
 }
 
+/* INT64_MAX: the oldest, however young it is. */
+static bool pop_batch(struct wf_fresh_list *ret_batch, bool newest)
+{
+    return newest ? wf_inject_pop_newest_batch(ret_batch) : wf_inject_pop_oldest_batch(ret_batch, INT64_MAX);
+}
+
 Test(queues, fresh_ones_that_are_too_many_leave_in_batches_and_none_is_lost, .timeout = 60)
 {
     static bool seen[N_ROUTINES];
@@ -192,7 +199,7 @@ Test(queues, fresh_ones_that_are_too_many_leave_in_batches_and_none_is_lost, .ti
     cr_assert_leq(wf_load_relaxed(&worker->fresh_length), 2 * WF_FRESH_LIST);
     n += drain(worker, seen);
     cr_assert_gt(n, 0);
-    for (bool newest = false; wf_inject_pop_batch(&batch, newest); newest = !newest) {
+    for (bool newest = false; pop_batch(&batch, newest); newest = !newest) {
         struct wf_routine *first = wf_fresh_refill(worker, &batch);
         cr_assert_not(seen[first - routines]);
         seen[first - routines] = true;
@@ -208,7 +215,7 @@ Test(queues, the_newest_batch_comes_back_first, .timeout = 60)
     for (unsigned i = 0; i < 6 * WF_FRESH_LIST; i++)
         wf_fresh_put(worker, &routines[i]);
     ptrdiff_t before = N_ROUTINES;
-    while (wf_inject_pop_batch(&batch, true)) {
+    while (pop_batch(&batch, true)) {
         cr_assert_lt(batch.head - routines, before);
         before = batch.head - routines;
     }
@@ -276,7 +283,15 @@ Test(inject, many_are_taken_at_once_oldest_first, .timeout = 60)
 static struct wf_fresh_list batch_of(unsigned i)
 {
     routines[i].link = NULL;
-    return (struct wf_fresh_list){&routines[i], &routines[i], 1};
+    return (struct wf_fresh_list){.head = &routines[i], .tail = &routines[i], .length = 1};
+}
+
+Test(inject, a_young_batch_does_not_go_before_newer_ones, .timeout = 60)
+{
+    struct wf_fresh_list batch = batch_of(0);
+    wf_inject_push_batch(&batch);
+    cr_assert_not(wf_inject_pop_oldest_batch(&batch, wf_now_ns() - 60 * (int64_t)1000000000));
+    cr_assert(wf_inject_pop_oldest_batch(&batch, INT64_MAX));
 }
 
 Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
@@ -286,7 +301,7 @@ Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
     for (unsigned i = 0; i < 7; i++, newest++) { /* the ring's beginning is not at 0 when it grows */
         batch = batch_of(newest);
         wf_inject_push_batch(&batch);
-        cr_assert(wf_inject_pop_batch(&batch, false));
+        cr_assert(pop_batch(&batch, false));
         cr_assert_eq(batch.head, &routines[oldest++]);
     }
     for (; newest < 1000; newest++) {
@@ -294,16 +309,26 @@ Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
         wf_inject_push_batch(&batch);
     }
     while (oldest < newest) {
-        cr_assert(wf_inject_pop_batch(&batch, false));
+        cr_assert(pop_batch(&batch, false));
         cr_assert_eq(batch.head, &routines[oldest++]);
         if (oldest == newest)
             break;
-        cr_assert(wf_inject_pop_batch(&batch, true));
+        cr_assert(pop_batch(&batch, true));
         cr_assert_eq(batch.head, &routines[--newest]);
     }
-    cr_assert_not(wf_inject_pop_batch(&batch, true));
-    cr_assert_not(wf_inject_pop_batch(&batch, false));
+    cr_assert_not(pop_batch(&batch, true));
+    cr_assert_not(pop_batch(&batch, false));
     cr_assert_not(wf_inject_any());
+}
+
+Test(inject, the_oldest_batch_is_left_while_it_is_young, .timeout = 60)
+{
+    struct wf_fresh_list batch = batch_of(0);
+    int64_t before = clock_ns();
+    wf_inject_push_batch(&batch);
+    cr_assert_not(wf_inject_pop_oldest_batch(&batch, before - 1));
+    cr_assert(wf_inject_pop_oldest_batch(&batch, clock_ns() + 1));
+    cr_assert_eq(batch.head, &routines[0]);
 }
 
 static void *push_and_pop(void *arg)
