@@ -1,0 +1,83 @@
+// needs: routine chan select time future panic
+/* macros.c without scopes, promises, defers, collected memory and I/O: proper use compiles without a warning under
+ * -Wall -Wextra -Wconversion -Wshadow, nested too, with narrow types, in a file that has its own variables called c, f,
+ * v, s, i, n, r, out, status (contract 1.10). Never run. */
+#include <stdio.h>
+#include <weft/weft.h>
+
+struct point { short x, y; };
+struct nothing {};
+static int add(int a, int b) { return a + b; }
+static void none(void) {}
+static double halve(float x, char c) { return (double)x / c; }
+static struct point make_point(short x) { struct point p = {x, (short)(x + 1)}; return p; }
+static int length(const char *text, const int *list) { return text[0] + list[0]; }
+static weft_chan(int) numbers(weft_chan(int) c) { return c; }
+
+struct holder { weft_chan(char *) names; weft_future(int) f; };
+
+int main(void)
+{
+    int i = 0, n = 3, r = 0, out = 0, status = 0;
+    weft_chan(unsigned char) c = weft_chan_make(unsigned char, 4);
+    weft_chan(struct point) s = weft_chan_make(struct point, 1);
+    weft_chan(weft_chan(struct point)) cc = weft_chan_make(weft_chan(struct point), WEFT_UNBOUNDED);
+    weft_chan(double) d = weft_chan_make(double, 1);
+    weft_chan(struct nothing) e = weft_chan_make(struct nothing, 0);
+    struct holder h = {.names = weft_chan_make(char *, 1), .f = weft_async(add, n, n)};
+    unsigned char v = 0;
+    struct point p = {1, 2};
+    int list[3] = {1, 2, 3};
+
+    weft_go(none);
+    weft_go(add, n, 4);
+    weft_go(halve, 1.5f, 'c');
+    weft_go(numbers, weft_chan_make(int, 1));
+    weft_go(length, "text", list); /* arrays decay as in a plain call */
+    weft_go_with((&(weft_go_attr){.stack_size = 1u << 20, .name = "x"}), make_point, p.x); /* the outer () keep the comma */
+
+    weft_future(int) f = weft_async(add, weft_await(weft_async(add, 1, 2)), 3);
+    weft_future(struct point) g = weft_async(make_point, p.x);
+    weft_future(void) w = weft_async(none);
+    double half = weft_await(weft_async(halve, 1.0f, 'c'));
+    weft_await(w);
+    r += weft_await(f) + weft_await(g).x + weft_await(h.f);
+    r += weft_try_await(f, &out) + weft_future_done(f) + (half > 1);
+    weft_detach(weft_async(none));
+
+    r += weft_chan_send(c, v) + weft_chan_recv(c, &v) + weft_chan_try_send(c, v) + weft_chan_try_recv(c, &v);
+    r += weft_chan_send(s, p) + weft_chan_recv(s, NULL) + weft_chan_send(cc, s) + weft_chan_recv(cc, &s);
+    r += weft_chan_send(s, (struct point){1, 2}) + weft_chan_send(s, ((struct point){1, 2}));
+    r += weft_chan_send(d, n) + (int)weft_chan_len(c) + (int)weft_chan_cap(c);
+    r += weft_chan_send(h.names, NULL) + weft_chan_send(e, (struct nothing){}) + weft_chan_recv(numbers(NULL), &out);
+
+    switch (weft_select(weft_on_recv(c, &v), weft_on_recv(c, &v, &status), weft_on_send(s, p), weft_on_send(s, p, &status),
+                        weft_on_done(f), weft_after(50 * WEFT_MS), weft_otherwise)) {
+    case 0: r++; break;
+    default: break;
+    }
+    weft_case cases[] = {weft_on_recv(c, &v), weft_on_send_from(s, &p), weft_otherwise};
+    r += weft_select_n(cases, sizeof cases / sizeof cases[0]);
+    if (weft_select(weft_on_recv(c, NULL), weft_on_send(d, weft_await(weft_async(halve, 1.0f, 'x')))) == 0)
+        r += weft_select(weft_otherwise);
+
+    weft_chan_each(unsigned char, item, c) {
+        weft_chan_each(struct point, inner, s)
+            r += inner.x + item;
+        if (r > 100)
+            break;
+    }
+
+    weft_time before = weft_now();
+    weft_duration pause = n * WEFT_SEC;
+    weft_chan(weft_time) ticks = weft_ticker_make(pause);
+    r += weft_sleep(WEFT_US) + (weft_now() - before > WEFT_MIN) + weft_chan_recv(ticks, &before);
+    weft_ticker_stop(ticks);
+    r += weft_chan_recv(weft_after_chan(WEFT_NS), NULL);
+
+    r += weft_try(none) + weft_try(add, 1, 2);
+    weft_chan_close(c);
+    for (i = 0; i < n; i++)
+        r += i;
+    return r;
+}
