@@ -66,6 +66,22 @@ WEFT_API uint64_t weft_id(void);
 /* Names the calling routine (or thread) in dumps and reports; the first 31 bytes are copied. */
 WEFT_API void weft_set_name(const char *name);
 
+/* A key of routine-local values. A zero one is ready for use; keep it in static storage, for it is used by address for
+ * ever: static weft_local name = {.destructor = free}; */
+typedef struct weft_local {
+    void (*destructor)(void *value); /* called with a value that is not NULL when its routine or thread ends; may be NULL */
+    uint32_t weft__id;
+} weft_local;
+
+/* The calling routine's (or plain thread's) value; NULL when none was set. Never blocks. Cost: a search among the few
+ * keys that this routine has set. */
+WEFT_API void *weft_local_get(weft_local *key);
+
+/* Sets it; the former value's destructor is not called. 0, or -ENOMEM. At the end of the routine, after its function has
+ * returned or was left, the destructors run on it and may use weft like any function; values they set are destroyed in
+ * turn, at most four rounds. */
+WEFT_API int weft_local_set(weft_local *key, void *value);
+
 /* Ends the calling routine; an awaiting one gets a zero value. On a plain thread: pthread_exit(NULL). */
 WEFT_API WEFT_NORETURN void weft_exit(void);
 

@@ -27,6 +27,7 @@
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "scope/future.h"
+#include "scope/local.h"
 #include "scope/panic.h"
 #include "stack/arena.h"
 #include "stack/overflow.h"
@@ -53,6 +54,7 @@ struct wf_hooks wf_hooks = {
     .future_create = wf_future_create,
     .future_discard = wf_future_free,
     .future_settle = wf_future_settle,
+    .end_locals = wf_locals_end,
     .all_waiting = wf_deadlock_found,
     .pilot_round = wf_watch_round,
 };

@@ -12,6 +12,8 @@ struct wf_hooks {
     /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. */
     struct wf_future *(*future_create)(struct wf_worker *worker);
     void (*future_discard)(struct wf_worker *worker, struct wf_future *future);
+    /* The calling routine or thread has routine-local values and is about to end. Outside the runtime: runs user code. */
+    void (*end_locals)(void);
     /* The routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. */
     void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */

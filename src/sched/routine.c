@@ -246,6 +246,7 @@ void wf_extra_free(struct wf_extra *extra)
 {
     free(extra->words);
     free(extra->panic_message);
+    free(extra->locals);
     wf_spinlock_lock(&extras.lock);
     extra->own_stack = extras.free;
     extras.free = extra;

@@ -110,6 +110,8 @@ struct wf_extra {
     struct wf_thread *home;    /* WF_PINNED: the thread, chosen at the first run */
     uint64_t *words;           /* malloc'd stack words of a fresh routine with more than 8 of them */
     char *panic_message;       /* what weft_try_message returns */
+    struct wf_local *locals;   /* malloc'd array: scope/local.c */
+    uint32_t n_locals;
 };
 
 /* routine.c: descriptors come from a slab that is never unmapped while the runtime runs. There are never more of them

@@ -293,6 +293,11 @@ _Noreturn void wf_routine_return(const struct wf_result *result)
 {
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
+    if (WF_UNLIKELY(self->extra != NULL && self->extra->n_locals > 0)) {
+        wf_leave(thread);
+        wf_hooks.end_locals();
+        thread = wf_enter(); /* perhaps another one */
+    }
     if (self->future != NULL)
         wf_hooks.future_settle(thread, self->future, result);
     wf_routine_end(thread);

@@ -335,6 +335,9 @@ static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
 static void foreign_exit(void *arg)
 {
     struct wf_thread *thread = arg;
+    wf_thread_tls = thread; /* destructors may have run before us and found none */
+    if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
+        wf_hooks.end_locals();
     wf_spinlock_lock(&wf_threads.lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)

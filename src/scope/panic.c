@@ -21,6 +21,7 @@
 #include "sched/sched.h"
 #include "sched/try.h"
 #include "scope/future.h"
+#include "scope/local.h"
 
 
 enum { MESSAGE_MAX = 256 };
@@ -56,6 +57,7 @@ static _Noreturn void arrive(struct departure *d)
         free(d);
         wf_try_resume(to);
     }
+    wf_locals_end();
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
     if (self->future != NULL) {

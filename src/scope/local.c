@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* local.c - routine-local values: a short array per routine, searched by the number of the key.
+ *
+ * Owns:    extra->locals, which only its own routine (or plain thread) ever touches.
+ * Keys get their number at the first set; numbers are never given back.
+ */
+#include "scope/local.h"
+
+#include <stdlib.h>
+
+#include "sched/routine.h"
+#include "sched/thread.h"
+
+enum { ROUNDS = 4, GROW = 4 };
+
+struct wf_local {
+    weft_local *key;
+    uint32_t id;
+    void *value;
+};
+
+static _Atomic uint32_t last_id;
+
+static struct wf_routine *current(void)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_routine *self = thread->current;
+    wf_leave(thread);
+    return self;
+}
+
+/* Numbers are set once, by whoever comes first. */
+static uint32_t id_of(weft_local *key, bool make)
+{
+    uint32_t id = __atomic_load_n(&key->weft__id, __ATOMIC_ACQUIRE);
+    if (id != 0 || !make)
+        return id;
+    uint32_t mine = wf_add_relaxed(&last_id, 1) + 1;
+    if (__atomic_compare_exchange_n(&key->weft__id, &id, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return mine;
+    return id;
+}
+
+static struct wf_local *find(struct wf_extra *extra, uint32_t id)
+{
+    for (uint32_t i = 0; id != 0 && extra != NULL && i < extra->n_locals; i++)
+        if (extra->locals[i].id == id)
+            return &extra->locals[i];
+    return NULL;
+}
+
+WF_PUBLIC void *weft_local_get(weft_local *key)
+{
+    struct wf_local *local = find(current()->extra, id_of(key, false));
+    return local != NULL ? local->value : NULL;
+}
+
+static struct wf_local *append(struct wf_extra *extra)
+{
+    if (extra->n_locals % GROW == 0) {
+        struct wf_local *more = realloc(extra->locals, (extra->n_locals + GROW) * sizeof(*more));
+        if (more == NULL)
+            return NULL;
+        extra->locals = more;
+    }
+    return &extra->locals[extra->n_locals++];
+}
+
+WF_PUBLIC int weft_local_set(weft_local *key, void *value)
+{
+    struct wf_extra *extra = wf_routine_extra(current());
+    if (extra == NULL)
+        return -ENOMEM;
+    uint32_t id = id_of(key, true);
+    struct wf_local *local = find(extra, id);
+    int saved = errno;
+    if (local == NULL && (local = append(extra)) == NULL) {
+        wf_compiler_barrier();
+        errno = saved;
+        return -ENOMEM;
+    }
+    *local = (struct wf_local){.key = key, .id = id, .value = value};
+    return 0;
+}
+
+void wf_locals_end(void)
+{
+    struct wf_extra *extra = current()->extra;
+    bool again = extra != NULL;
+    for (unsigned round = 0; again && round < ROUNDS; round++) {
+        again = false;
+        for (uint32_t i = 0; i < extra->n_locals; i++) { /* a destructor may append, and so move the array */
+            void *value = extra->locals[i].value;
+            void (*destructor)(void *) = extra->locals[i].key->destructor;
+            extra->locals[i].value = NULL;
+            if (value == NULL || destructor == NULL)
+                continue;
+            destructor(value);
+            again = true;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* test_local.c - routine-local values. */
+#include <criterion/criterion.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <weft/weft.h>
+
+static atomic_int destroyed;
+
+static void count(void *value)
+{
+    atomic_fetch_add(&destroyed, *(int *)value);
+    free(value);
+}
+
+static weft_local counted = {.destructor = count}, plain, other;
+
+static void keep(int n)
+{
+    int *p = malloc(sizeof(*p));
+    *p = n;
+    cr_assert_eq(weft_local_set(&counted, p), 0);
+}
+
+static int own_values(int n)
+{
+    cr_assert_null(weft_local_get(&plain));
+    weft_local_set(&plain, &n);
+    weft_local_set(&other, &destroyed);
+    for (int i = 0; i < 100; i++) {
+        weft_yield();
+        if (weft_local_get(&plain) != &n || weft_local_get(&other) != &destroyed)
+            return 1;
+    }
+    return 0;
+}
+
+Test(local, each_routine_and_thread_has_its_own_value, .timeout = 60)
+{
+    int mine = 0;
+    cr_assert_null(weft_local_get(&plain));
+    weft_local_set(&plain, &mine);
+    weft_future(int) f[20];
+    for (int i = 0; i < 20; i++)
+        f[i] = weft_async(own_values, i);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(weft_await(f[i]), 0);
+    cr_assert_eq(weft_local_get(&plain), &mine);
+}
+
+static void keep_and_return(int n) { keep(n); }
+static void keep_and_exit(int n)
+{
+    keep(n);
+    weft_exit();
+}
+static void keep_and_panic(int n)
+{
+    keep(n);
+    weft_panic("at the end");
+}
+
+Test(local, destructors_run_however_the_routine_ends, .timeout = 60)
+{
+    weft_await(weft_async(keep_and_return, 1));
+    cr_assert_eq(atomic_load(&destroyed), 1);
+    weft_await(weft_async(keep_and_exit, 10));
+    cr_assert_eq(atomic_load(&destroyed), 11);
+    cr_assert_eq(weft_try_await(weft_async(keep_and_panic, 100), NULL), WEFT_EPANIC);
+    cr_assert_eq(atomic_load(&destroyed), 111);
+}
+
+static void *keep_in_thread(void *arg)
+{
+    keep(5);
+    return arg;
+}
+
+Test(local, destructors_run_at_the_end_of_a_plain_thread, .timeout = 60)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, keep_in_thread, NULL);
+    pthread_join(thread, NULL);
+    cr_assert_eq(atomic_load(&destroyed), 5);
+}
+
+static int rounds;
+static void set_again(void *value);
+static weft_local stubborn = {.destructor = set_again};
+static void set_again(void *value)
+{
+    rounds++;
+    weft_sleep(WEFT_US); /* may wait like any function */
+    weft_local_set(&stubborn, value);
+}
+static void be_stubborn(void) { weft_local_set(&stubborn, &rounds); }
+
+Test(local, values_set_by_destructors_are_destroyed_for_four_rounds, .timeout = 60)
+{
+    weft_await(weft_async(be_stubborn));
+    cr_assert_eq(rounds, 4);
+}
+
+static weft_local many[100];
+static int set_many(void)
+{
+    for (int i = 0; i < 100; i++)
+        weft_local_set(&many[i], &many[i]);
+    for (int i = 0; i < 100; i++)
+        if (weft_local_get(&many[i]) != &many[i])
+            return i + 1;
+    return 0;
+}
+
+Test(local, a_hundred_keys, .timeout = 60)
+{
+    cr_assert_eq(weft_await(weft_async(set_many)), 0);
+}
