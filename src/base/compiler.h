@@ -21,7 +21,7 @@
 /* Public functions that can park are never inlined into a caller: a routine may continue on another thread. */
 #define WF_PUBLIC __attribute__((visibility("default"), noinline))
 
-#define wf_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define wf_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define WF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Keeps the compiler from moving memory accesses across; the processor is not told. */

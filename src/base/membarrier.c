@@ -19,8 +19,8 @@ bool wf_membarrier_refused;
 void wf_membarrier_init(bool force_fallback)
 {
     int saved = errno;
-    wf_membarrier_refused = force_fallback || WF_TSAN ||
-                    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
+    wf_membarrier_refused =
+        force_fallback || WF_TSAN || syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0;
     errno = saved;
 }
 

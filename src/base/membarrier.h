@@ -4,7 +4,7 @@
  * The frequent side does a plain store, a compiler barrier and a load; the rare side calls wf_heavy_fence(), after
  * which every thread of the process has passed a full barrier. Where the kernel refuses membarrier (seccomp, or the
  * environment forces it), `wf_fences_needed` is 1 and the frequent side must fence for itself: it learns that through
- * the slow-path bit it looks at anyway (WF_ATTN_FENCE, `wf_idle.word`), so the fast path pays nothing.
+ * the slow-path bit it looks at anyway (WF_ATTN_FENCE, `wf_idle_word`, wf_light_fence()), so the fast path pays nothing.
  */
 #ifndef WEFT_BASE_MEMBARRIER_H
 #define WEFT_BASE_MEMBARRIER_H

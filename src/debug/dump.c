@@ -74,8 +74,8 @@ size_t wf_dump_threads(int fd)
         if (wf_load_relaxed(&t->current->waits_on) == 0)
             continue;
         describe_wait(wait, sizeof(wait), t->current);
-        dprintf(fd, "  thread %d%s: %s\n", wf_load_relaxed(&t->tid), wf_load_relaxed(&t->tid) == getpid() ? " (main)" : "",
-                wait);
+        dprintf(fd, "  thread %d%s: %s\n", wf_load_relaxed(&t->tid),
+                wf_load_relaxed(&t->tid) == getpid() ? " (main)" : "", wait);
         n++;
     }
     wf_spinlock_unlock(&wf_threads.lock);

@@ -38,9 +38,9 @@
 static struct {
     pthread_mutex_t lock;
     _Atomic uint32_t running;
-    _Atomic uint32_t forked;   /* 1 in a child of fork(): it has one thread and none of the others */
-    bool prepared;             /* lock */
-    unsigned n_mapped;         /* lock: workers that fit into the mapping */
+    _Atomic uint32_t forked; /* 1 in a child of fork(): it has one thread and none of the others */
+    bool prepared;           /* lock */
+    unsigned n_mapped;       /* lock: workers that fit into the mapping */
     struct wf_config config;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 

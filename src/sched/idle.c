@@ -45,17 +45,17 @@
 
 enum {
     SPIN_NS = 20000,
-    PARK_LEAST_NS = 40000,     /* timers that come thick are served in bunches: a sleep and a wake cost 8 us of CPU */
+    PARK_LEAST_NS = 40000, /* timers that come thick are served in bunches: a sleep and a wake cost 8 us of CPU */
     NAP_FIRST_NS = 50000,
     NAP_MOST_NS = 200000,
     NAP_TOTAL_NS = 2000000,
     STALE_NS = 20000,          /* a victim whose tick stands still for so long gets its private work rescued */
     LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
     INJECT_TAKE = 64,
-    BATCH_AGE_NS = 50000000,   /* a batch of fresh routines that has waited so long is taken before newer ones */
-    HIGH_MOST = 64,            /* routines of high priority in a row before somebody else has a turn */
-    LOW_EVERY = 16,            /* looks between turns of low priority */
-    LOOK_NS = 200000,          /* the loop looks around about so often when routines are long */
+    BATCH_AGE_NS = 50000000, /* a batch of fresh routines that has waited so long is taken before newer ones */
+    HIGH_MOST = 64,          /* routines of high priority in a row before somebody else has a turn */
+    LOW_EVERY = 16,          /* looks between turns of low priority */
+    LOOK_NS = 200000,        /* the loop looks around about so often when routines are long */
 };
 
 _Atomic uint32_t wf_idle_word WF_ALIGNED_LINE;
@@ -516,7 +516,7 @@ static struct wf_routine *nap(struct wf_thread *thread, struct wf_worker *worker
 /* [I2] Announces the sleep, fences for everybody, looks once more, sleeps. */
 static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
-    wf_swap_seq_cst(&thread->wake, 0); /* before the look at `stopping`: [S1] */
+    wf_swap_seq_cst(&thread->wake, 0);     /* before the look at `stopping`: [S1] */
     wf_store_relaxed(&worker->looking, 1); /* asleep for producers, awake for the pilot: it may still find something */
     wf_store_release(&worker->state, WF_WORKER_PARKED);
     wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));

@@ -12,16 +12,16 @@ enum wf_priority { WF_PRIORITY_HIGH, WF_PRIORITY_NORMAL, WF_PRIORITY_LOW, WF_N_P
 struct wf_fresh_list {
     struct wf_routine *head, *tail; /* tail is valid if head is not NULL */
     uint32_t length;
-    int64_t since_ns;               /* a batch: when it came into the injection queue */
+    int64_t since_ns; /* a batch: when it came into the injection queue */
 };
 
 struct wf_inject {
     struct wf_spinlock lock;
-    _Atomic uint32_t length[WF_N_PRIORITIES];             /* written under the lock; readable without it as a hint */
+    _Atomic uint32_t length[WF_N_PRIORITIES]; /* written under the lock; readable without it as a hint */
     /* Batches of fresh routines that overflowed a worker, in order of arrival: a growing ring. */
-    struct wf_fresh_list *batches;                         /* lock */
-    uint32_t first_batch, batches_size;                   /* lock; size a power of two or 0 */
-    _Atomic uint32_t n_batches;                           /* written under the lock */
+    struct wf_fresh_list *batches;                                    /* lock */
+    uint32_t first_batch, batches_size;                               /* lock; size a power of two or 0 */
+    _Atomic uint32_t n_batches;                                       /* written under the lock */
     struct wf_routine *head[WF_N_PRIORITIES], *tail[WF_N_PRIORITIES]; /* lock; linked by routine->link */
 };
 extern struct wf_inject wf_inject;
@@ -53,7 +53,8 @@ static inline bool wf_inject_any(void)
 {
     struct wf_inject *q = &wf_inject;
     return wf_load_relaxed(&q->length[WF_PRIORITY_HIGH]) + wf_load_relaxed(&q->length[WF_PRIORITY_NORMAL]) +
-               wf_load_relaxed(&q->length[WF_PRIORITY_LOW]) + wf_load_relaxed(&q->n_batches) > 0;
+               wf_load_relaxed(&q->length[WF_PRIORITY_LOW]) + wf_load_relaxed(&q->n_batches) >
+           0;
 }
 
 /* Takes the oldest, or NULL. */

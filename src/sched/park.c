@@ -70,7 +70,7 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 /* `expire`: claims the wait for the time limit, if it can still be claimed. */
 static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*expire)(void *), void *arg)
 {
-    wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
+    wf_pilot_wake();  /* [Z2] this may have been the last thread that could do something */
     wf_leave(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         if (wf_futex_wait(&thread->wake, 0, deadline_ns) == 0)

@@ -42,8 +42,8 @@
 enum {
     ROUND_FIRST_NS = 50000,
     ROUND_MOST_NS = 10000000,
-    QUIET_ROUNDS = 20,        /* rounds without anything to do before they get longer */
-    BLOCKED_NS = 20000,       /* a tick must stand still so long before the thread is looked at */
+    QUIET_ROUNDS = 20,  /* rounds without anything to do before they get longer */
+    BLOCKED_NS = 20000, /* a tick must stand still so long before the thread is looked at */
     HOG_NS = 10000000,
     IDLE_BEFORE_SLEEP_NS = 100000000,
 };
@@ -52,7 +52,7 @@ static const int64_t RECHECK_MOST_NS = 60ll * 1000000000;
 static struct {
     pthread_t thread;
     bool started;
-    _Atomic uint32_t asleep;   /* futex; 1: deep asleep */
+    _Atomic uint32_t asleep; /* futex; 1: deep asleep */
     _Atomic uint32_t stopping;
     _Atomic uint32_t no_deadlock; /* > 0: somebody outside is about to act */
 } pilot;
@@ -241,8 +241,8 @@ static void sleep_deep(uint64_t seen, uint32_t seen_blocked, int64_t recheck_ns)
     wf_swap_seq_cst(&pilot.asleep, 1); /* [Z1] */
     wf_fence_seq_cst();
     int64_t deadline = recheck_ns > 0 ? wf_now_ns() + recheck_ns : WF_FUTEX_FOREVER;
-    if (wf_idle_all_parked() && signature() == seen &&
-        wf_load_seq_cst(&wf_threads.n_foreign_blocked) == seen_blocked && wf_load_seq_cst(&pilot.stopping) == 0)
+    if (wf_idle_all_parked() && signature() == seen && wf_load_seq_cst(&wf_threads.n_foreign_blocked) == seen_blocked &&
+        wf_load_seq_cst(&pilot.stopping) == 0)
         wf_futex_wait(&pilot.asleep, 1, deadline);
     wf_swap_seq_cst(&pilot.asleep, 0);
 }

@@ -24,17 +24,17 @@ uint32_t wf_free_batch;
 static struct {
     struct wf_spinlock lock;
     struct wf_routine *base;
-    void *mapping;              /* immutable after init, as the following */
+    void *mapping; /* immutable after init, as the following */
     size_t mapping_bytes;
     size_t reserved_bytes;
-    size_t mapped_bytes;        /* lock: readable and writable */
-    uint32_t most;              /* immutable after init */
-    uint32_t reserve_slots;     /* stack slots that workers may cache */
-    uint32_t n_usable;          /* lock: mapped readable and writable */
-    _Atomic uint32_t n_used;    /* lock for writing: descriptors that have ever been handed out */
+    size_t mapped_bytes;     /* lock: readable and writable */
+    uint32_t most;           /* immutable after init */
+    uint32_t reserve_slots;  /* stack slots that workers may cache */
+    uint32_t n_usable;       /* lock: mapped readable and writable */
+    _Atomic uint32_t n_used; /* lock for writing: descriptors that have ever been handed out */
     /* lock: batches of wf_free_batch free descriptors, each linked by `link`; the first ones of batches by `waits_on` */
     struct wf_routine *batches;
-    struct wf_routine *loose;   /* lock: free ones that are in no batch */
+    struct wf_routine *loose; /* lock: free ones that are in no batch */
 } slab;
 
 int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers)

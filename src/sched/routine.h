@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* routine.h - the descriptor of a routine, and of a plain thread that waits like one.
  *
- *  wf_spawn                    wf_thread_run                 wf_routine_finish
+ *  wf_spawn                    run (thread.c)                 wf_routine_end
  *  --------> RUNNABLE (fresh) ---------------> RUNNING -----------------------> free
  *                 RUNNABLE    ---------------> RUNNING
  *                    ^    ^                    |    |
@@ -38,23 +38,23 @@ struct wf_try;
 struct wf_waiter {
     struct wf_waiter *next, *prev;
     struct wf_routine *routine;
-    void *elem;            /* where the value is taken from or put to */
-    int *status;           /* select: 0 or -EPIPE goes here when not NULL */
-    uint32_t index;        /* select: which case */
-    bool is_select;        /* must win routine->claim before it may be completed */
-    bool queued;           /* in a queue; the queue's lock */
+    void *elem;     /* where the value is taken from or put to */
+    int *status;    /* select: 0 or -EPIPE goes here when not NULL */
+    uint32_t index; /* select: which case */
+    bool is_select; /* must win routine->claim before it may be completed */
+    bool queued;    /* in a queue; the queue's lock */
 };
 
 enum wf_routine_flags {
-    WF_STARTED = 1u << 0,     /* has a stack and a saved context */
-    WF_FOREIGN = 1u << 1,     /* a plain thread */
-    WF_PINNED = 1u << 2,      /* runs on `home` only */
+    WF_STARTED = 1u << 0, /* has a stack and a saved context */
+    WF_FOREIGN = 1u << 1, /* a plain thread */
+    WF_PINNED = 1u << 2,  /* runs on `home` only */
     WF_HIGH = 1u << 3,
     WF_LOW = 1u << 4,
     WF_SPECIAL = WF_FOREIGN | WF_PINNED | WF_HIGH | WF_LOW, /* wf_ready() takes the slow way */
-    WF_OWN_STACK = 1u << 5,   /* the stack is not of the default class */
-    WF_RESULT_IN_X87 = 1u << 6,  /* the function may return in st(0) */
-    WF_VECTORS_SHIFT = 8,     /* fresh: 0 to 8 vector registers may hold arguments */
+    WF_OWN_STACK = 1u << 5,                                 /* the stack is not of the default class */
+    WF_RESULT_IN_X87 = 1u << 6,                             /* the function may return in st(0) */
+    WF_VECTORS_SHIFT = 8,                                   /* fresh: 0 to 8 vector registers may hold arguments */
     WF_VECTORS_MASK = 15u << 8,
 };
 
@@ -62,23 +62,23 @@ enum { WF_START_WORDS = 16 };
 
 struct WF_ALIGNED_LINE wf_routine {
     /* The switch (offsets in arch/<isa>/offsets.h). */
-    void *sp;                  /* saved context; valid while RUNNABLE (started) or WAITING. Fresh: the function */
-    int32_t ret;               /* what the waiting call returns; the waker writes it before wf_ready() */
-    int32_t saved_errno;       /* errno belongs to the routine: the switch keeps it here */
-    struct wf_routine *link;   /* the queue that holds it */
-    uint32_t flags;            /* owner */
-    uint32_t stack_slot;       /* default class: slot number, valid once started. Fresh: number of stack words */
-    _Atomic uint64_t id;       /* 0: the descriptor is free */
+    void *sp;                /* saved context; valid while RUNNABLE (started) or WAITING. Fresh: the function */
+    int32_t ret;             /* what the waiting call returns; the waker writes it before wf_ready() */
+    int32_t saved_errno;     /* errno belongs to the routine: the switch keeps it here */
+    struct wf_routine *link; /* the queue that holds it */
+    uint32_t flags;          /* owner */
+    uint32_t stack_slot;     /* default class: slot number, valid once started. Fresh: number of stack words */
+    _Atomic uint64_t id;     /* 0: the descriptor is free */
     const struct weft__site *site;
-    struct wf_future *future;  /* NULL: nobody sees its result */
-    struct wf_extra *extra;    /* name, own stack, locals, stack words: NULL for most */
+    struct wf_future *future; /* NULL: nobody sees its result */
+    struct wf_extra *extra;   /* name, own stack, locals, stack words: NULL for most */
 
     /* What it waits on: object | kind << 48, one word so that both are of one wait. Written by the routine before it
      * parks, 0 by wf_ready(); read by dumps and wf_wait_abort(). */
     _Atomic uint64_t waits_on;
     /* Not 0: waits end at once with this (-ECANCELED after weft_stop). [P1] in park.h. */
     _Atomic int32_t pending;
-    _Atomic uint32_t claim;    /* chan/claim.h; never reset, also not on reuse */
+    _Atomic uint32_t claim; /* chan/claim.h; never reset, also not on reuse */
 
     union {
         /* Fresh: the captured call. */
@@ -90,14 +90,14 @@ struct WF_ALIGNED_LINE wf_routine {
         /* Started. */
         struct {
             struct wf_waiter waiter;
-            struct wf_try *try_top;  /* innermost weft_try; kept between waits */
-            uint64_t scratch[4];     /* the wait's own: what a semaphore asked for, and the like */
+            struct wf_try *try_top; /* innermost weft_try; kept between waits */
+            uint64_t scratch[4];    /* the wait's own: what a semaphore asked for, and the like */
             struct wf_timer timer;
         } wait;
     };
 #if WF_TSAN || WF_ASAN
-    void *sanitizer;           /* TSan: its fibre context; ASan: the saved fake stack */
-    void *sanitizer_low;       /* ASan: bounds of its stack */
+    void *sanitizer;     /* TSan: its fibre context; ASan: the saved fake stack */
+    void *sanitizer_low; /* ASan: bounds of its stack */
     size_t sanitizer_size;
 #endif
 };
@@ -105,12 +105,12 @@ struct WF_ALIGNED_LINE wf_routine {
 /* What few routines need. Made at spawn, or when a routine names itself or catches a panic. */
 struct wf_extra {
     char name[32];
-    void *own_stack;           /* WF_OWN_STACK: see stack/arena.h */
+    void *own_stack; /* WF_OWN_STACK: see stack/arena.h */
     size_t own_stack_size;
-    struct wf_thread *home;    /* WF_PINNED: the thread, chosen at the first run */
-    uint64_t *words;           /* malloc'd stack words of a fresh routine with more than 8 of them */
-    char *panic_message;       /* what weft_try_message returns */
-    struct wf_local *locals;   /* malloc'd array: scope/local.c */
+    struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run */
+    uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
+    char *panic_message;     /* what weft_try_message returns */
+    struct wf_local *locals; /* malloc'd array: scope/local.c */
     uint32_t n_locals;
 };
 

@@ -11,8 +11,8 @@
 #include "sched/routine.h"
 
 #if WF_ASAN || WF_TSAN
-void wf_sanitizer_started(struct wf_routine *r);      /* a stack was bound */
-void wf_sanitizer_ending(struct wf_routine *r);       /* its descriptor is about to be freed */
+void wf_sanitizer_started(struct wf_routine *r); /* a stack was bound */
+void wf_sanitizer_ending(struct wf_routine *r);  /* its descriptor is about to be freed */
 void wf_sanitizer_before_switch(struct wf_routine *from, struct wf_routine *to); /* from NULL: it ends */
 /* TSan does not see the stores of the assembly: what the coming switch releases, `commit` (may be NULL) and the guard
  * word, is said here. */
@@ -20,12 +20,30 @@ void wf_sanitizer_release(struct wf_thread *thread, _Atomic uint32_t *commit);
 void wf_sanitizer_after_switch(struct wf_routine *self);
 void wf_sanitizer_thread(struct wf_routine *scheduler); /* the calling thread's own stack */
 #else
-static inline void wf_sanitizer_started(struct wf_routine *r) { (void)r; }
-static inline void wf_sanitizer_ending(struct wf_routine *r) { (void)r; }
-static inline void wf_sanitizer_before_switch(struct wf_routine *from, struct wf_routine *to) { (void)from, (void)to; }
-static inline void wf_sanitizer_release(struct wf_thread *thread, _Atomic uint32_t *commit) { (void)thread, (void)commit; }
-static inline void wf_sanitizer_after_switch(struct wf_routine *self) { (void)self; }
-static inline void wf_sanitizer_thread(struct wf_routine *scheduler) { (void)scheduler; }
+static inline void wf_sanitizer_started(struct wf_routine *r)
+{
+    (void)r;
+}
+static inline void wf_sanitizer_ending(struct wf_routine *r)
+{
+    (void)r;
+}
+static inline void wf_sanitizer_before_switch(struct wf_routine *from, struct wf_routine *to)
+{
+    (void)from, (void)to;
+}
+static inline void wf_sanitizer_release(struct wf_thread *thread, _Atomic uint32_t *commit)
+{
+    (void)thread, (void)commit;
+}
+static inline void wf_sanitizer_after_switch(struct wf_routine *self)
+{
+    (void)self;
+}
+static inline void wf_sanitizer_thread(struct wf_routine *scheduler)
+{
+    (void)scheduler;
+}
 #endif
 
 #endif

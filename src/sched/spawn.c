@@ -8,8 +8,8 @@
 #include "base/assert.h"
 #include "sched/hooks.h"
 #include "sched/park.h"
-#include "sched/sched.h"
 #include "sched/sanitizer.h"
+#include "sched/sched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,7 +87,7 @@ static WF_COLD int apply_attributes(struct wf_routine *r, const weft_go_attr *at
 /* Stack words of the call; the over-read upwards stays within WF_STACK_HEADROOM. Not instrumented: they are the
  * caller's frame. Volatile, so that no instrumented memcpy is put in its place. */
 __attribute__((no_sanitize("address"), no_sanitize("thread"))) static void copy_words(uint64_t *to,
-                                                                                    const uint64_t *from, uint32_t n)
+                                                                                      const uint64_t *from, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         ((volatile uint64_t *)to)[i] = ((const volatile uint64_t *)from)[i];

@@ -7,8 +7,8 @@
 #include "base/compiler.h"
 
 #if WF_ASAN || WF_TSAN
-int wf_switch_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread,
-                     _Atomic uint32_t *commit, uint32_t value);
+int wf_switch_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread, _Atomic uint32_t *commit,
+                     uint32_t value);
 int wf_switch_call_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread,
                           void (*commit)(void *), void *arg);
 #define WF_SWITCH wf_switch_hooked

@@ -33,7 +33,8 @@ struct wf_threads wf_threads;
 
 static struct wf_thread *thread_create_block(uint32_t flags)
 {
-    struct wf_thread_block *b = aligned_alloc(WF_CACHELINE, (sizeof(*b) + WF_CACHELINE - 1) & ~(size_t)(WF_CACHELINE - 1));
+    struct wf_thread_block *b =
+        aligned_alloc(WF_CACHELINE, (sizeof(*b) + WF_CACHELINE - 1) & ~(size_t)(WF_CACHELINE - 1));
     if (b == NULL)
         return NULL;
     memset(b, 0, sizeof(*b));

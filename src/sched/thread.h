@@ -28,33 +28,33 @@
 #include "sched/routine.h"
 
 enum wf_attn {
-    WF_ATTN_HOLD = 1,    /* somebody looks at, or uses, the worker: wait */
-    WF_ATTN_LOST = 2,    /* the worker was taken: give up the CPU at once */
-    WF_ATTN_FENCE = 4,   /* membarrier is refused: fence for yourself */
+    WF_ATTN_HOLD = 1,  /* somebody looks at, or uses, the worker: wait */
+    WF_ATTN_LOST = 2,  /* the worker was taken: give up the CPU at once */
+    WF_ATTN_FENCE = 4, /* membarrier is refused: fence for yourself */
 };
 
 struct wf_thread {
     /* Written by this thread. */
     _Atomic uint32_t in_rt;
-    _Atomic uint32_t attn;          /* written by seizers */
-    int *errno_address;             /* immutable */
-    struct wf_worker *worker;       /* NULL: none (plain thread, or spare). Written by this thread inside the runtime,
+    _Atomic uint32_t attn;        /* written by seizers */
+    int *errno_address;           /* immutable */
+    struct wf_worker *worker;     /* NULL: none (plain thread, or spare). Written by this thread inside the runtime,
                                        or by a seizer that holds it */
-    struct wf_routine *current;     /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
-    _Atomic uint32_t no_commit;     /* where a switch that has nothing to publish stores */
-    struct wf_routine *scheduler;   /* the context of the thread's own stack: the loop in thread.c */
+    struct wf_routine *current;   /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
+    _Atomic uint32_t no_commit;   /* where a switch that has nothing to publish stores */
+    struct wf_routine *scheduler; /* the context of the thread's own stack: the loop in thread.c */
 
-    WF_ALIGNED_LINE _Atomic uint32_t wake;     /* futex: 1 = there is something for you */
-    _Atomic uint32_t n_pinned;                 /* length of `pinned`, readable as a hint */
+    WF_ALIGNED_LINE _Atomic uint32_t wake; /* futex: 1 = there is something for you */
+    _Atomic uint32_t n_pinned;             /* length of `pinned`, readable as a hint */
     struct wf_spinlock pinned_lock;
     struct wf_routine *pinned_head, *pinned_tail; /* pinned_lock: runnable routines that run only here */
-    struct wf_thread *next_spare;              /* threads lock */
-    struct wf_thread *next_all;                /* threads lock */
+    struct wf_thread *next_spare;                 /* threads lock */
+    struct wf_thread *next_all;                   /* threads lock */
     pthread_t pthread;
     _Atomic int tid;
-    int syscall_fd;                            /* pilot only: /proc/self/task/<tid>/syscall, -1 not opened, -2 not there */
-    bool counts_as_blocked;                    /* plain thread asleep: in wf_threads.n_foreign_blocked */
-    bool is_spare;                             /* threads lock: on the list of spares */
+    int syscall_fd;         /* pilot only: /proc/self/task/<tid>/syscall, -1 not opened, -2 not there */
+    bool counts_as_blocked; /* plain thread asleep: in wf_threads.n_foreign_blocked */
+    bool is_spare;          /* threads lock: on the list of spares */
     struct wf_rand rand;
     void *signal_stack;
 };

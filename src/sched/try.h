@@ -6,9 +6,9 @@
 #include <weft/panic.h>
 
 struct wf_try {
-    struct wf_try *outer;  /* the enclosing one of the same routine or thread */
-    void *frame;           /* frame pointer of the stub */
-    struct weft__go *go;   /* where its result goes */
+    struct wf_try *outer; /* the enclosing one of the same routine or thread */
+    void *frame;          /* frame pointer of the stub */
+    struct weft__go *go;  /* where its result goes */
     void *unused;
 };
 

@@ -13,11 +13,11 @@ enum wf_wait_kind {
     WF_WAIT_NONE = 0,
     WF_WAIT_CHAN_SEND,
     WF_WAIT_CHAN_RECV,
-    WF_WAIT_CHAN_NIL,   /* object NULL: blocks for ever */
-    WF_WAIT_SELECT,     /* object: the select's own record in the routine's frame */
+    WF_WAIT_CHAN_NIL, /* object NULL: blocks for ever */
+    WF_WAIT_SELECT,   /* object: the select's own record in the routine's frame */
     WF_WAIT_SLEEP,
     WF_WAIT_FUTURE,
-    WF_WAIT_MUTEX,      /* this and the following: object is the address of the user's object (sync/lot.h) */
+    WF_WAIT_MUTEX, /* this and the following: object is the address of the user's object (sync/lot.h) */
     WF_WAIT_RWMUTEX_READ,
     WF_WAIT_RWMUTEX_WRITE,
     WF_WAIT_COND,

@@ -39,9 +39,9 @@ enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_BATCH_MOST = 64, WF_FREE_STAC
 enum wf_worker_state {
     WF_WORKER_UNUSED = 0, /* no thread has ever driven it */
     WF_WORKER_RUNNING,
-    WF_WORKER_SEARCHING,  /* awake, looking for work */
-    WF_WORKER_NAPPING,    /* its thread sleeps on thread->wake for a fraction of a millisecond */
-    WF_WORKER_PARKED,     /* its thread sleeps on thread->wake until woken or its next timer */
+    WF_WORKER_SEARCHING, /* awake, looking for work */
+    WF_WORKER_NAPPING,   /* its thread sleeps on thread->wake for a fraction of a millisecond */
+    WF_WORKER_PARKED,    /* its thread sleeps on thread->wake until woken or its next timer */
 };
 
 /* FIFO of at most WF_RING_SIZE runnable routines; the owner pushes, anybody takes from the head.
@@ -51,53 +51,53 @@ enum wf_worker_state {
  *   steal     ok    ok    ok
  */
 struct wf_ring {
-    WF_ALIGNED_LINE _Atomic uint32_t head;  /* takers, by CAS */
-    WF_ALIGNED_LINE _Atomic uint32_t tail;  /* owner, [R1] release store */
+    WF_ALIGNED_LINE _Atomic uint32_t head; /* takers, by CAS */
+    WF_ALIGNED_LINE _Atomic uint32_t tail; /* owner, [R1] release store */
     _Atomic(struct wf_routine *) slots[WF_RING_SIZE];
 };
 
 struct wf_worker {
     /* Private: touched only by the thread that drives it, inside the runtime, or by a seizer that holds that thread. */
-    _Atomic(struct wf_routine *) next;      /* runs before all else; read by others as a hint */
-    bool for_pinned;                        /* handed over for pinned routines of the new thread */
+    _Atomic(struct wf_routine *) next; /* runs before all else; read by others as a hint */
+    bool for_pinned;                   /* handed over for pinned routines of the new thread */
     uint32_t high_in_a_row;
-    uint32_t budget;                        /* schedules until the loop looks around */
+    uint32_t budget;                            /* schedules until the loop looks around */
     struct wf_routine *queue_head, *queue_tail; /* the private queue: FIFO linked by `link`; tail valid if head is */
-    _Atomic uint32_t queue_length;          /* of the private queue; read by others as a hint */
-    struct wf_fresh_list fresh_old, fresh_new; /* those that have not run yet: taken from `old`, put to `new` */
-    _Atomic uint32_t fresh_length;          /* of both together */
-    struct wf_routine *stackless;           /* was picked but found no cached stack: first thing the loop starts */
-    struct wf_routine *free_routines;       /* free descriptors, linked by `link`: less than wf_free_batch */
-    struct wf_routine *full_batch;          /* wf_free_batch more of them, or NULL */
-    char *cells, *cells_end;                /* share of the object arena: sched/object.h */
-    void *free_cells;                       /* cells given back, linked by their rooms */
-    void *dead_stack;                       /* own stack of a routine that ended: unmapped once it is left */
+    _Atomic uint32_t queue_length;              /* of the private queue; read by others as a hint */
+    struct wf_fresh_list fresh_old, fresh_new;  /* those that have not run yet: taken from `old`, put to `new` */
+    _Atomic uint32_t fresh_length;              /* of both together */
+    struct wf_routine *stackless;               /* was picked but found no cached stack: first thing the loop starts */
+    struct wf_routine *free_routines;           /* free descriptors, linked by `link`: less than wf_free_batch */
+    struct wf_routine *full_batch;              /* wf_free_batch more of them, or NULL */
+    char *cells, *cells_end;                    /* share of the object arena: sched/object.h */
+    void *free_cells;                           /* cells given back, linked by their rooms */
+    void *dead_stack;                           /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
     uint32_t n_free_routines;
     uint32_t n_free_stacks;
-    uint32_t free_stacks[WF_FREE_STACKS];   /* slot numbers, LIFO */
-    uint64_t next_id, end_id;               /* ids left of this worker's block */
-    _Atomic uint64_t n_started, n_ended;    /* written by the owner; read by weft_stop and dumps */
-    int64_t looked_ns;                      /* when the loop last read the clock */
-    uint32_t budget_full;                   /* what budget is set to */
-    uint32_t looks;                         /* counts them */
+    uint32_t free_stacks[WF_FREE_STACKS]; /* slot numbers, LIFO */
+    uint64_t next_id, end_id;             /* ids left of this worker's block */
+    _Atomic uint64_t n_started, n_ended;  /* written by the owner; read by weft_stop and dumps */
+    int64_t looked_ns;                    /* when the loop last read the clock */
+    uint32_t budget_full;                 /* what budget is set to */
+    uint32_t looks;                       /* counts them */
     uint32_t index;
 
     /* Read by others. */
-    WF_ALIGNED_LINE _Atomic uint32_t tick;  /* counts schedules; who sees it stand still knows of a hog */
-    _Atomic uint32_t state;                 /* enum wf_worker_state; see idle.c */
-    _Atomic uint32_t looking;               /* 1: PARKED, but in its last look: it may be about to find something */
-    _Atomic(struct wf_thread *) thread;     /* who drives it; threads lock, or the seizer */
-    uint32_t pilot_tick;                    /* pilot only */
-    struct wf_thread *pilot_thread;         /* pilot only */
-    int64_t pilot_since_ns, pilot_cpu_ns;   /* pilot only */
+    WF_ALIGNED_LINE _Atomic uint32_t tick; /* counts schedules; who sees it stand still knows of a hog */
+    _Atomic uint32_t state;                /* enum wf_worker_state; see idle.c */
+    _Atomic uint32_t looking;              /* 1: PARKED, but in its last look: it may be about to find something */
+    _Atomic(struct wf_thread *) thread;    /* who drives it; threads lock, or the seizer */
+    uint32_t pilot_tick;                   /* pilot only */
+    struct wf_thread *pilot_thread;        /* pilot only */
+    int64_t pilot_since_ns, pilot_cpu_ns;  /* pilot only */
     struct wf_rand rand;
 
     struct wf_ring ring;
     struct wf_timers timers;
 };
 
-extern struct wf_worker *wf_workers;  /* immutable while the runtime runs */
+extern struct wf_worker *wf_workers; /* immutable while the runtime runs */
 extern uint32_t wf_n_workers;
 /* Asleep, and nothing is in its hands. `looking` is set before and cleared after the state is PARKED. */
 static inline bool wf_worker_is_asleep(struct wf_worker *worker)

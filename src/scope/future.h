@@ -17,17 +17,17 @@ enum wf_future_state { WF_FUTURE_PENDING, WF_FUTURE_DONE, WF_FUTURE_PANICKED };
 struct wf_future {
     struct wf_spinlock lock;
     _Atomic uint8_t state;
-    bool x87;                   /* payload: the value is x87_value */
-    bool detached;              /* lock: nobody will ask; freed when settled */
-    struct wf_waiter *waiters;  /* lock; newest first */
+    bool x87;                  /* payload: the value is x87_value */
+    bool detached;             /* lock: nobody will ask; freed when settled */
+    struct wf_waiter *waiters; /* lock; newest first */
     union {
-        struct weft__chan *done;    /* PENDING; lock: closed when it settles; NULL: nobody has asked for it */
+        struct weft__chan *done; /* PENDING; lock: closed when it settles; NULL: nobody has asked for it */
         struct {
             uint64_t integer[2];
             double vector[2][2];
         } value;
         long double x87_value;
-        char *message;          /* PANICKED; NULL when there was no memory for it */
+        char *message; /* PANICKED; NULL when there was no memory for it */
     };
 };
 

@@ -23,7 +23,6 @@
 #include "scope/future.h"
 #include "scope/local.h"
 
-
 enum { MESSAGE_MAX = 256 };
 
 void (*wf_on_panic)(const char *message, uint64_t routine_id, void *arg);
@@ -43,8 +42,8 @@ static struct wf_routine *current_routine(void)
 /* Not on the stack: cleanups run on the very frames that are left. */
 struct departure {
     struct _Unwind_Exception exception;
-    struct wf_try *to;       /* NULL: the end of the routine */
-    bool panicked;           /* or weft_exit */
+    struct wf_try *to; /* NULL: the end of the routine */
+    bool panicked;     /* or weft_exit */
     char message[MESSAGE_MAX];
 };
 

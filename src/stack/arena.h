@@ -16,12 +16,12 @@
 enum { WF_GUARD_SIZE = 8192, WF_STACK_COLOURS = 16, WF_STACK_HEADROOM = 640 };
 
 struct wf_arena {
-    char *base;             /* the reservation; immutable after init */
-    size_t slot_size;       /* a power of two */
+    char *base;       /* the reservation; immutable after init */
+    size_t slot_size; /* a power of two */
     unsigned slot_shift;
-    uint32_t n_slots;       /* immutable after init */
-    bool guard_install;     /* MADV_GUARD_INSTALL works */
-    bool guards_all;        /* false once a slot had to go unguarded */
+    uint32_t n_slots;   /* immutable after init */
+    bool guard_install; /* MADV_GUARD_INSTALL works */
+    bool guards_all;    /* false once a slot had to go unguarded */
 };
 extern struct wf_arena wf_arena;
 
