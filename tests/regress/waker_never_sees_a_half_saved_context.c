@@ -23,7 +23,7 @@
 #include "sched/park.h"
 #include "stack/arena.h"
 
-enum { N_PAIRS = 3, RUN_MS = 1000, N_STEPPED = 20, TRAP_FLAG = 0x100, MOST_STEPS = 20000 };
+enum { N_PAIRS = 3, RUN_MS = 1000, N_STEPPED = 20, TRAP_FLAG = 0x100, MOST_STEPS = 1000000 };
 
 /* ---- step by step ---- */
 
