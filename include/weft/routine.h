@@ -141,7 +141,8 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define WEFT__CAN_RETURN(fn) \
-    _Static_assert(!__builtin_has_attribute(fn, noreturn), "a noreturn function cannot be a routine: wrap it")
+    _Static_assert(!__builtin_has_attribute(fn, noreturn), "a noreturn function cannot be a routine: wrap it"); \
+    _Static_assert(!__builtin_has_attribute(fn, const), "the compiler would drop the call of a const function: wrap it")
 #else
 #define WEFT__CAN_RETURN(fn) _Static_assert(1, "")
 #endif
@@ -176,7 +177,8 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 
 /* int weft_go(fn, args...): runs fn(args...) in a new routine, for any function type. Arguments are evaluated here,
  * converted as in a plain call, and copied. fn's value is dropped. Returns 0, or -ENOMEM / -EAGAIN with nothing
- * started. Never blocks. Cost: ~20 ns. Not for functions that return structures in memory or take structures beyond
+ * started. Never blocks. A packed structure of at most 16 bytes is returned in memory all the same, which no compiler
+ * tells: do not start functions that return one. Cost: ~20 ns. Not for functions that return structures in memory or take structures beyond
  * 16 bytes (compile errors), nor for noreturn functions (an error with gcc; with clang the caller's next statement
  * is dropped by the compiler: wrap such a function). */
 #define weft_go(fn, ...) WEFT__GO(WEFT__CAT(weft__go_, __COUNTER__), NULL, fn __VA_OPT__(, ) __VA_ARGS__)

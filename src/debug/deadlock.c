@@ -33,10 +33,10 @@ static size_t end_waits(void)
     for (uint32_t i = 0; i < wf_routines_count(); i++)
         if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
             ended += wf_wait_abort(thread, wf_routine_at(i), -EDEADLK);
-    wf_spinlock_lock(&wf_threads.lock); /* held over the wake-ups, so that none of them leaves meanwhile */
+    wf_spinlock_lock(&wf_threads.foreign_lock); /* held over the wake-ups, so that none of them leaves meanwhile */
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
         ended += wf_wait_abort(thread, t->current, -EDEADLK);
-    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_leave(thread);
     return ended;
 }

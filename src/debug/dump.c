@@ -68,7 +68,7 @@ size_t wf_dump_routines(int fd, bool waiting_only)
 size_t wf_dump_threads(int fd)
 {
     size_t n = 0;
-    wf_spinlock_lock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         char wait[128];
         if (wf_load_relaxed(&t->current->waits_on) == 0)
@@ -78,7 +78,7 @@ size_t wf_dump_threads(int fd)
                 wf_load_relaxed(&t->tid) == getpid() ? " (main)" : "", wait);
         n++;
     }
-    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
     return n;
 }
 

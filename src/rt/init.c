@@ -240,10 +240,10 @@ static bool plain_thread_inside(struct wf_thread *self)
 {
     bool inside = false;
     wf_heavy_fence();
-    wf_spinlock_lock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
         inside |= t != self && wf_load_acquire(&t->in_rt) != 0;
-    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
     return inside;
 }
 

@@ -448,7 +448,7 @@ static bool yield_worker_to_wanting(struct wf_thread *thread)
     if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
         stop_searching(worker);
     worker->for_pinned = true;
-    thread->worker = NULL;
+    wf_thread_set_worker(thread, NULL);
     wf_thread_give_worker(wanting, worker);
     return true;
 }

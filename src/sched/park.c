@@ -35,7 +35,7 @@ static void ready_pinned(struct wf_routine *r)
     wf_pinned_append_locked(home, r);
     wf_spinlock_unlock(&home->pinned_lock);
     wf_fence_seq_cst();
-    struct wf_worker *worker = home->worker; /* a hint: when it is wrong, some worker finds the home among the spares */
+    struct wf_worker *worker = wf_thread_worker_hint(home); /* a hint: when it is wrong, some worker finds the home among the spares */
     if (worker == NULL || !wf_worker_wake(worker))
         wf_idle_wake_inject();
 }

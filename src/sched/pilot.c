@@ -106,7 +106,7 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
         wf_thread_put_spare(other);
         return false;
     }
-    thread->worker = NULL;
+    wf_thread_set_worker(thread, NULL);
     worker->budget = 1;
     wf_guard_release(thread, true);
     wf_thread_give_worker(other, worker);
@@ -283,8 +283,9 @@ static void *pilot_main(void *arg)
         } else if (round == ROUND_MOST_NS) {
             uint64_t seen = signature();
             uint32_t blocked = wf_load_seq_cst(&wf_threads.n_foreign_blocked);
+            uint64_t last = last_signature;
             enum verdict verdict = judge_twice(&last_signature);
-            judged++;
+            judged = last == last_signature ? judged + 1 : 0; /* never sleep on a verdict that is still to be confirmed */
             if (verdict == DEADLOCK)
                 wf_hooks.all_waiting();
             if (now - idle_since >= IDLE_BEFORE_SLEEP_NS && judged >= 2) {

@@ -120,12 +120,26 @@ UNINSTRUMENTED int wf_switch_hooked(struct wf_routine *from, struct wf_routine *
     return ret;
 }
 
+/* What the commit has done is released with the guard word too, which the assembly clears behind it. */
+struct told_commit {
+    void (*commit)(void *);
+    void *arg;
+    struct wf_thread *thread;
+};
+
+UNINSTRUMENTED static void commit_and_tell(void *arg)
+{
+    struct told_commit told = *(struct told_commit *)arg; /* it lies on a stack that the commit lets go */
+    told.commit(told.arg);
+    wf_sanitizer_release(told.thread, NULL);
+}
+
 UNINSTRUMENTED int wf_switch_call_hooked(struct wf_routine *from, struct wf_routine *to, struct wf_thread *thread,
                                          void (*commit)(void *), void *arg)
 {
-    wf_sanitizer_release(thread, NULL);
+    struct told_commit told = {commit, arg, thread};
     wf_sanitizer_before_switch(from, to);
-    int ret = wf_switch_call(from, to, thread, commit, arg);
+    int ret = wf_switch_call(from, to, thread, commit_and_tell, &told);
     wf_sanitizer_after_switch(from);
     return ret;
 }

@@ -3,7 +3,7 @@
  * slow side of entering the runtime.
  *
  * Owns:    struct wf_thread of the runtime's threads and of attached plain threads.
- * Locking: wf_threads.lock guards the lists. Taken alone.
+ * Locking: wf_threads.lock and .foreign_lock guard the lists; nothing of the runtime is called under the first.
  */
 #define _GNU_SOURCE
 #include "sched/threads.h"
@@ -259,7 +259,7 @@ struct wf_thread *wf_thread_take_wanting(void)
 
 void wf_thread_give_worker(struct wf_thread *thread, struct wf_worker *worker)
 {
-    thread->worker = worker;
+    wf_thread_set_worker(thread, worker);
     wf_store_release(&worker->thread, thread);
     wf_store_release(&thread->wake, 1);
     wf_futex_wake(&thread->wake, 1);
@@ -339,13 +339,13 @@ static void foreign_exit(void *arg)
     wf_thread_tls = thread; /* destructors may have run before us and found none */
     if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
         wf_hooks.end_locals();
-    wf_spinlock_lock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)
         at = &(*at)->next_all;
     *at = thread->next_all;
     wf_sub_relaxed(&wf_threads.n_foreign, 1);
-    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = NULL;
     wf_pilot_wake(); /* [Z2] */
     if (thread->current->extra != NULL)
@@ -370,11 +370,11 @@ static struct wf_thread *attach(void)
     thread->pthread = pthread_self();
     wf_store_relaxed(&thread->tid, gettid());
     pthread_setspecific(foreign_key, thread);
-    wf_spinlock_lock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
     thread->next_all = wf_threads.foreign;
     wf_threads.foreign = thread;
     wf_add_relaxed(&wf_threads.n_foreign, 1);
-    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = thread;
     errno = saved;
     return thread;

@@ -121,6 +121,16 @@ static inline void wf_pinned_append_locked(struct wf_thread *home, struct wf_rou
     wf_store_relaxed(&home->n_pinned, wf_load_relaxed(&home->n_pinned) + 1);
 }
 
+/* The field is plain for those who may touch it; a waker of pinned routines reads it as a hint. */
+static inline void wf_thread_set_worker(struct wf_thread *thread, struct wf_worker *worker)
+{
+    __atomic_store_n(&thread->worker, worker, __ATOMIC_RELAXED);
+}
+static inline struct wf_worker *wf_thread_worker_hint(struct wf_thread *thread)
+{
+    return __atomic_load_n(&thread->worker, __ATOMIC_RELAXED);
+}
+
 /* Asks for `thread`'s worker: true: held ([G4]), end it with wf_guard_release. */
 bool wf_guard_seize(struct wf_thread *thread);
 void wf_guard_release(struct wf_thread *thread, bool lost);

@@ -12,9 +12,11 @@ struct wf_threads {
     struct wf_spinlock lock;
     struct wf_thread *spare;            /* lock: threads without a worker, asleep, linked by next_spare */
     struct wf_thread *all;              /* lock: every thread of the runtime, linked by next_all */
-    struct wf_thread *foreign;          /* lock: every attached plain thread, linked by next_all */
+    /* Its own, because who walks the list may wake those on it, and that may make threads. */
+    struct wf_spinlock foreign_lock;
+    struct wf_thread *foreign;          /* foreign_lock: every attached plain thread, linked by next_all */
     _Atomic uint32_t n_all;             /* lock for writing */
-    _Atomic uint32_t n_foreign;         /* lock for writing */
+    _Atomic uint32_t n_foreign;         /* foreign_lock for writing */
     _Atomic uint32_t n_foreign_blocked; /* plain threads asleep inside weft, where only weft can wake them */
     _Atomic uint64_t n_foreign_wakes;   /* how often one of them was woken */
     _Atomic uint32_t n_pinned;          /* runnable pinned routines on all threads' lists */

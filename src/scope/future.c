@@ -91,9 +91,9 @@ void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struc
 {
     wf_spinlock_lock(&f->lock);
     struct weft__chan *done = f->done;
-    f->x87 = result != NULL && result->has_x87;
+    f->x87 = result != NULL ? result->has_x87 != 0 : (thread->current->flags & WF_RESULT_IN_X87) != 0;
     if (f->x87)
-        f->x87_value = result->x87;
+        f->x87_value = result != NULL ? result->x87 : 0;
     else if (result != NULL)
         memcpy(&f->value, result, sizeof(f->value));
     else
@@ -194,25 +194,48 @@ WF_PUBLIC int weft__future_wait(struct weft__future *handle)
     return WEFT_EPANIC;
 }
 
+/* One channel for all that have settled: closed from the beginning. */
+static struct weft__chan *closed_channel(void)
+{
+    static _Atomic(struct weft__chan *) shared;
+    struct weft__chan *c = wf_load_acquire(&shared);
+    if (c != NULL)
+        return c;
+    struct weft__chan *made = weft__chan_make(0, 0), *other = NULL;
+    if (made == NULL)
+        weft_panic("weft_on_done: out of memory");
+    weft__chan_close(made);
+    return wf_cas_acq_rel(&shared, &other, made) ? made : other;
+}
+
+/* What is to be waited on: NULL when f has settled or, `made` being NULL, when a channel must be made first. */
+static struct weft__chan *done_channel(struct wf_future *f, struct weft__chan *made, bool *ret_settled)
+{
+    struct wf_thread *thread = wf_enter();
+    wf_spinlock_lock(&f->lock);
+    *ret_settled = wf_load_relaxed(&f->state) != WF_FUTURE_PENDING;
+    if (!*ret_settled && f->done == NULL)
+        f->done = made;
+    struct weft__chan *c = *ret_settled ? NULL : f->done;
+    wf_spinlock_unlock(&f->lock);
+    wf_leave(thread);
+    return c;
+}
+
 WF_PUBLIC struct weft__chan *weft__future_chan(struct weft__future *handle)
 {
     struct wf_future *f = (struct wf_future *)handle;
     if (f == NULL)
         return NULL;
-    struct weft__chan *made = weft__chan_make(0, 0);
-    if (made == NULL)
-        weft_panic("weft_on_done: out of memory");
-    struct wf_thread *thread = wf_enter();
-    wf_spinlock_lock(&f->lock);
-    bool pending = wf_load_relaxed(&f->state) == WF_FUTURE_PENDING;
-    if (pending && f->done == NULL)
-        f->done = made;
-    struct weft__chan *c = pending ? f->done : made;
-    wf_spinlock_unlock(&f->lock);
-    if (!pending)
-        wf_chan_close_inside(thread, made);
-    wf_leave(thread);
-    return c;
+    bool has_settled;
+    struct weft__chan *c = done_channel(f, NULL, &has_settled);
+    if (c == NULL && !has_settled) {
+        struct weft__chan *made = weft__chan_make(0, 0);
+        if (made == NULL)
+            weft_panic("weft_on_done: out of memory");
+        c = done_channel(f, made, &has_settled);
+    }
+    return c != NULL ? c : closed_channel();
 }
 
 WF_PUBLIC bool weft__future_done(struct weft__future *handle)

@@ -52,6 +52,7 @@ static _Noreturn void nobody_sees(struct wf_routine *self, const char *message);
 static _Noreturn void arrive(struct departure *d)
 {
     struct wf_try *to = d->to;
+    current_routine()->wait.try_top = to != NULL ? to->outer : NULL;
     if (to != NULL) {
         free(d);
         wf_try_resume(to);
@@ -73,6 +74,10 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
                                    struct _Unwind_Exception *exception, struct _Unwind_Context *context, void *arg)
 {
     struct departure *d = arg;
+    struct wf_routine *self = current_routine();
+    /* Tries whose frames have been left catch nothing any more; those further up do, also what a cleanup raises. */
+    while (self->wait.try_top != NULL && (uintptr_t)_Unwind_GetCFA(context) > (uintptr_t)self->wait.try_top)
+        self->wait.try_top = self->wait.try_top->outer;
     (void)version, (void)class, (void)exception;
     bool arrived = d->to != NULL && (uintptr_t)_Unwind_GetCFA(context) > (uintptr_t)d->to;
     if (arrived || (actions & _UA_END_OF_STACK) != 0)
@@ -143,7 +148,6 @@ static _Noreturn void raise_panic(const char *message)
     struct wf_routine *self = current_routine();
     struct wf_try *record = self->wait.try_top;
     if (record != NULL) {
-        self->wait.try_top = record->outer;
         wf_panic_keep_message(message);
         leave_frames(record, message);
     }

@@ -260,8 +260,6 @@ void wf_arena_fini(void)
     int saved = errno;
     for (uint32_t slot = 0; grown.valgrind_id != NULL && slot < grown.n_usable; slot++)
         VALGRIND_STACK_DEREGISTER(grown.valgrind_id[slot]);
-    for (uint32_t slot = 0; WF_ASAN && slot < grown.n_usable; slot++)
-        wf_lsan_unroot(wf_arena_low(slot), wf_arena.slot_size - WF_GUARD_SIZE);
     munmap(wf_arena.base, bytes_of(wf_arena.n_slots));
     munmap(free_slots.warm, grown.tables_size);
     wf_arena = (struct wf_arena){0};
@@ -279,8 +277,6 @@ static int make_usable(uint32_t end)
     for (uint32_t slot = first; grown.valgrind_id != NULL && slot < end; slot++)
         grown.valgrind_id[slot] =
             (unsigned)VALGRIND_STACK_REGISTER(wf_arena_low(slot), slot_start(slot) + wf_arena.slot_size - 1);
-    for (uint32_t slot = first; WF_ASAN && slot < end; slot++)
-        wf_lsan_root(wf_arena_low(slot), wf_arena.slot_size - WF_GUARD_SIZE);
     grown.n_usable = end;
     wf_spinlock_lock(&free_slots.lock);
     for (uint32_t slot = end; slot-- > first;) /* the lowest is taken first */

@@ -29,10 +29,18 @@ static void wait_in_some_way(int i, weft_chan(int) c)
 {
     int v;
     switch (i % 5) {
-    case 0: weft_yield(); break;
-    case 1: require(weft_sleep(10 * WEFT_US) == 0); break;
-    case 2: require(weft_chan_send(c, i) == 0); break;
-    case 3: require(weft_chan_recv(c, &v) == 0); break;
+    case 0:
+        weft_yield();
+        break;
+    case 1:
+        require(weft_sleep(10 * WEFT_US) == 0);
+        break;
+    case 2:
+        require(weft_chan_send(c, i) == 0);
+        break;
+    case 3:
+        require(weft_chan_recv(c, &v) == 0);
+        break;
     default:
         usleep(1); /* keeps the thread; now and then it loses its worker */
         weft_yield();

@@ -83,7 +83,8 @@ int main(void)
     eventually(atomic_load(&waiting) == N_ROUTINES);
     unsigned mappings = count_mappings();
     size_t each = (resident_bytes() - before) / N_ROUTINES;
-    printf("%u mappings, %zu bytes a routine, %s\n", mappings, each, wf_arena.guards_all ? "all guarded" : "not all guarded");
+    printf("%u mappings, %zu bytes a routine, %s\n", mappings, each,
+           wf_arena.guards_all ? "all guarded" : "not all guarded");
     require(huge_pages_are_refused());
     require(wf_arena.guards_all);
     require(mappings < MOST_MAPPINGS);

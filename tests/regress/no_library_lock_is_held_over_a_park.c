@@ -28,7 +28,7 @@ static weft_sem sem;
 static weft_barrier barrier;
 static weft_latch latch;
 static weft_once once;
-static atomic_bool once_may_end;
+static atomic_bool once_begun, once_may_end;
 static _Atomic(struct wf_routine *) waiter;
 static atomic_uint moved, ended;
 
@@ -40,6 +40,7 @@ static void nothing(void *arg)
 static void slow_once(void *arg)
 {
     (void)arg;
+    atomic_store(&once_begun, true);
     while (!atomic_load(&once_may_end))
         require(weft_sleep(50 * WEFT_US) == 0);
 }
@@ -129,9 +130,10 @@ static void end_latch(void)
 static void begin_once(void)
 {
     once = (weft_once){0};
+    atomic_store(&once_begun, false);
     atomic_store(&once_may_end, false);
     require(weft_go(weft_once_do, &once, slow_once, NULL) == 0);
-    eventually(*(volatile uint32_t *)&once.state != 0);
+    eventually(atomic_load(&once_begun));
 }
 static void wait_once(void) { weft_once_do(&once, nothing, NULL); }
 static void end_once(void) { atomic_store(&once_may_end, true); }

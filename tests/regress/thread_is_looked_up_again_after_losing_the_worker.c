@@ -29,12 +29,25 @@ static void compute_and_call(unsigned i, weft_chan(unsigned) c, weft_mutex *m)
         else
             usleep(500);
         switch ((turn + i) % 6) {
-        case 0: weft_yield(); break;
-        case 1: require(weft_sleep(1) == 0); break;
-        case 2: require(weft_chan_send(c, i) == 0); break;
-        case 3: require(weft_chan_try_recv(c, &v) <= 0); break;
-        case 4: weft_mutex_lock(m); weft_mutex_unlock(m); break;
-        default: require(weft_select(weft_on_recv(c, &v), weft_otherwise) >= 0); break;
+        case 0:
+            weft_yield();
+            break;
+        case 1:
+            require(weft_sleep(1) == 0);
+            break;
+        case 2:
+            require(weft_chan_send(c, i) == 0);
+            break;
+        case 3:
+            require(weft_chan_try_recv(c, &v) <= 0);
+            break;
+        case 4:
+            weft_mutex_lock(m);
+            weft_mutex_unlock(m);
+            break;
+        default:
+            require(weft_select(weft_on_recv(c, &v), weft_otherwise) >= 0);
+            break;
         }
         require(weft_id() == id);
         atomic_fetch_add(&moved, gettid() != tid);

@@ -33,9 +33,9 @@ static struct {
     bool (*can_be_found)(void);
     weft_chan(int) chan;
     struct wf_timers *timers;
-    atomic_uint steps;       /* on the routine's stack */
-    atomic_uint too_early;   /* of these, those at which it could be found */
-    atomic_uint left;        /* how often the stack was left */
+    atomic_uint steps;     /* on the routine's stack */
+    atomic_uint too_early; /* of these, those at which it could be found */
+    atomic_uint left;      /* how often the stack was left */
 } stepped;
 
 static bool waits_for_a_value(void)
@@ -122,7 +122,8 @@ static atomic_ulong woken;
 static atomic_uint ended;
 
 /* Values that the compiler keeps in registers over the call, as many as there are. */
-static __attribute__((noinline)) unsigned long receive_with_full_registers(weft_chan(unsigned long) c, unsigned long seed)
+static __attribute__((noinline)) unsigned long receive_with_full_registers(weft_chan(unsigned long) c,
+                                                                           unsigned long seed)
 {
     unsigned long a = seed * 3, b = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13, v = 0;
     volatile unsigned long frame[8];

@@ -151,17 +151,46 @@ static void select_for_nothing(struct actor *self)
 static void do_something(struct actor *self)
 {
     switch (draw(self, 24)) {
-    case 0: case 1: case 2: weft_yield(); break;
-    case 3: { int error = weft_sleep(draw(self, 200) * WEFT_US); require(error == 0 || is_ended(error)); break; }
-    case 4: usleep(draw(self, 100)); break;
-    case 5: burn_us(draw(self, 50)); break;
-    case 6: if (draw(self, 20) == 0) burn_us(draw(self, 15000)); break; /* loses its worker */
-    case 7: if (draw(self, 4) == 0) usleep(draw(self, 3000)); break;
-    case 8: case 9: await_child(self); break;
-    case 10: try_and_see(self); break;
-    case 11: case 12: lock_and_count(self); break;
-    case 13: select_for_nothing(self); break;
-    default: break;
+    case 0:
+    case 1:
+    case 2:
+        weft_yield();
+        break;
+    case 3: {
+        int error = weft_sleep(draw(self, 200) * WEFT_US);
+        require(error == 0 || is_ended(error));
+        break;
+    }
+    case 4:
+        usleep(draw(self, 100));
+        break;
+    case 5:
+        burn_us(draw(self, 50));
+        break;
+    case 6:
+        if (draw(self, 20) == 0)
+            burn_us(draw(self, 15000));
+        break; /* loses its worker */
+    case 7:
+        if (draw(self, 4) == 0)
+            usleep(draw(self, 3000));
+        break;
+    case 8:
+    case 9:
+        await_child(self);
+        break;
+    case 10:
+        try_and_see(self);
+        break;
+    case 11:
+    case 12:
+        lock_and_count(self);
+        break;
+    case 13:
+        select_for_nothing(self);
+        break;
+    default:
+        break;
     }
 }
 

@@ -71,10 +71,19 @@ static void burn_ns(int64_t ns)
 static void keep_the_thread(struct wf_rand *rand)
 {
     switch (wf_rand_below(rand, 8)) {
-    case 0: burn_ns(9500000 + wf_rand_below(rand, 2000000)); break;
-    case 1: case 2: usleep(wf_rand_below(rand, 300)); break;
-    case 3: usleep(1); break;
-    default: burn_ns(wf_rand_below(rand, 100000)); break;
+    case 0:
+        burn_ns(9500000 + wf_rand_below(rand, 2000000));
+        break;
+    case 1:
+    case 2:
+        usleep(wf_rand_below(rand, 300));
+        break;
+    case 3:
+        usleep(1);
+        break;
+    default:
+        burn_ns(wf_rand_below(rand, 100000));
+        break;
     }
 }
 
@@ -88,11 +97,20 @@ static void hog(struct wf_rand *rand, weft_chan(unsigned) c, bool pinned)
         keep_the_thread(rand);
         visit_runtime(wf_rand_below(rand, 30));
         switch (wf_rand_below(rand, 5)) {
-        case 0: weft_yield(); break;
-        case 1: require(weft_sleep(wf_rand_below(rand, 100) * WEFT_US) == 0); break;
-        case 2: require(weft_chan_send(c, turn) == 0); break;
-        case 3: require(weft_chan_try_recv(c, &v) <= 0); break;
-        default: break;
+        case 0:
+            weft_yield();
+            break;
+        case 1:
+            require(weft_sleep(wf_rand_below(rand, 100) * WEFT_US) == 0);
+            break;
+        case 2:
+            require(weft_chan_send(c, turn) == 0);
+            break;
+        case 3:
+            require(weft_chan_try_recv(c, &v) <= 0);
+            break;
+        default:
+            break;
         }
         require(weft_id() == id);
         require(!pinned || gettid() == home);
@@ -143,7 +161,7 @@ static void seize(uint32_t index)
     struct wf_worker *worker = thread->worker;
     if (worker != NULL) {
         claim(worker->index, SEIZER);
-        burn_ns(2000);
+        burn_ns(500);
         give_back(worker->index, SEIZER);
         atomic_fetch_add(&n_seized, 1);
     }
@@ -157,7 +175,7 @@ static void *seize_until_over(void *arg)
     wf_rand_seed(&rand, stress.seed);
     while (!atomic_load(&over)) {
         seize(wf_rand_below(&rand, wf_n_workers));
-        burn_ns(wf_rand_below(&rand, 40000));
+        burn_ns(wf_rand_below(&rand, 4) == 0 ? wf_rand_below(&rand, 40000) : 200);
     }
     return NULL;
 }

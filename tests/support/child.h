@@ -16,10 +16,10 @@
 #include "expect.h"
 
 struct ending {
-    int exit_status;    /* -1: it did not exit */
-    int signal;         /* 0: it was not killed. SIGALRM: it had to be stopped */
+    int exit_status; /* -1: it did not exit */
+    int signal;      /* 0: it was not killed. SIGALRM: it had to be stopped */
     int64_t took_ns;
-    char text[16384];   /* of its stdout and stderr, cut */
+    char text[16384]; /* of its stdout and stderr, cut */
 };
 
 static inline void be_child(void (*fn)(void), int out, unsigned seconds)

@@ -15,9 +15,9 @@
 
 static struct {
     uint64_t seed;
-    unsigned rounds;   /* 0: until `seconds` have passed */
+    unsigned rounds; /* 0: until `seconds` have passed */
     unsigned seconds;
-    unsigned workers;  /* 0: what the environment says */
+    unsigned workers; /* 0: what the environment says */
     unsigned stuck_after_seconds;
 } stress = {.seconds = 3, .stuck_after_seconds = 60};
 

@@ -197,6 +197,11 @@ Test(deadlock, after_all_timers_were_stopped_is_reported, .timeout = 60)
 
 /* ---- not reported ---- */
 
+static void wait_for_nobody(void)
+{
+    weft_chan_recv((weft_chan(int))NULL, NULL);
+}
+
 /* The program takes a while longer than the report does, then ends by itself. */
 static void assert_not_reported(void (*program)(void))
 {
@@ -274,7 +279,7 @@ static void wait_for_a_stranger(void)
     pthread_t thread;
     make_chan();
     require(pthread_create(&thread, NULL, send_late, NULL) == 0);
-    start(receive);
+    start(wait_for_nobody);
     receive();
     pthread_join(thread, NULL);
     _exit(0); /* the routine waits on */
@@ -313,7 +318,7 @@ static void wait_for_one_that_computes(void)
 {
     make_chan();
     start(compute_then_send);
-    start(receive);
+    start(wait_for_nobody);
     receive();
     _exit(0);
 }
@@ -407,7 +412,7 @@ static void see_deadlock(int (*wait)(void))
 
 static void wait_with_errors(void)
 {
-    int (*const waits[])(void) = {wait_recv, wait_nil, wait_select, wait_cond,
+    int (*const waits[])(void) = {wait_recv,  wait_nil, wait_select,  wait_cond,
                                   wait_group, wait_sem, wait_barrier, wait_latch};
     setenv("WEFT_DEBUG", "deadlock=error", 1);
     make_chan();

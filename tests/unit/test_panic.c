@@ -303,3 +303,46 @@ Test(panic, the_process_is_stopped_when_on_panic_returns, .timeout = 60)
     cr_assert_eq(e.signal, SIGABRT);
     cr_assert(says(&e, "seen by hand"), "%s", e.text);
 }
+
+static void unlock_what_is_not_locked(int *unused)
+{
+    weft_mutex m = {0};
+    (void)unused;
+    weft_mutex_unlock(&m);
+}
+
+static void panic_over_a_bad_cleanup(void)
+{
+    int here __attribute__((cleanup(unlock_what_is_not_locked), unused)) = 0;
+    weft_panic("the first");
+}
+
+Test(try, catches_what_a_cleanup_raises_while_a_panic_passes, .timeout = 60)
+{
+    cr_assert_eq(weft_try(panic_over_a_bad_cleanup), WEFT_EPANIC);
+    cr_assert_not_null(strstr(weft_try_message(), "not locked"));
+    cr_assert_eq(weft_try(panic_over_a_bad_cleanup), WEFT_EPANIC);
+}
+
+static void exit_under_try(void)
+{
+    weft_exit();
+}
+
+static void panic_at_the_end(int *unused)
+{
+    (void)unused;
+    weft_panic("from the cleanup");
+}
+
+static void leave_through_a_try(void)
+{
+    int here __attribute__((cleanup(panic_at_the_end), unused)) = 0;
+    weft_try(exit_under_try);
+}
+
+Test(try, that_weft_exit_has_left_catches_nothing_more, .timeout = 60)
+{
+    cr_assert_eq(weft_try_await(weft_async(leave_through_a_try), NULL), WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "from the cleanup");
+}

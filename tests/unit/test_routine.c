@@ -238,6 +238,8 @@ static void deepen_and_end(size_t bytes)
 
 Test(routine, a_stack_is_as_large_as_asked_for, .timeout = 60)
 {
+    if (WF_ASAN)
+        cr_skip_test("its frames are larger than they say");
     start(deepen_and_end, (size_t)32 << 10);
     start_with(weft_attr(.stack_size = 256 << 10), deepen_and_end, (size_t)200 << 10);
     start_with(weft_attr(.stack_size = 1000000), deepen_and_end, (size_t)900000);
@@ -321,11 +323,21 @@ static void wait_in_some_way(unsigned i, weft_chan(unsigned) c)
 {
     unsigned v;
     switch (i % 5) {
-    case 0: weft_yield(); break;
-    case 1: require(weft_sleep(20 * WEFT_US) == 0); break;
-    case 2: require(weft_chan_send(c, i) == 0); break;
-    case 3: require(weft_chan_recv(c, &v) == 0); break;
-    default: usleep(1); break;
+    case 0:
+        weft_yield();
+        break;
+    case 1:
+        require(weft_sleep(20 * WEFT_US) == 0);
+        break;
+    case 2:
+        require(weft_chan_send(c, i) == 0);
+        break;
+    case 3:
+        require(weft_chan_recv(c, &v) == 0);
+        break;
+    default:
+        usleep(1);
+        break;
     }
 }
 
@@ -568,6 +580,19 @@ Test(fairness, a_pinned_one_that_yields_starves_nobody, .timeout = 60)
     cr_assert(moves(3));
     cr_assert(moves(2));
     finish(5);
+}
+
+Test(fairness, high_priority_that_yields_starves_nobody, .timeout = 60)
+{
+    start_runtime(1);
+    start_with(weft_attr(.priority = 1), take_turns_yielding, 0);
+    start_with(weft_attr(.priority = 1), take_turns_yielding, 1);
+    start_pair(2);
+    start_with(weft_attr(.priority = -1), take_turns_yielding, 3);
+    start(take_turns_yielding, 4);
+    for (unsigned i = 0; i < 5; i++)
+        cr_assert(moves(i));
+    finish(6);
 }
 
 static void poll_without_waiting(unsigned i)

@@ -149,6 +149,22 @@ Test(runtime, stop_from_a_routine_is_refused, .timeout = 60)
     cr_assert_eq(exercise(), 100);
 }
 
+static void start_when_cancelled(void)
+{
+    require(weft_sleep(WEFT_HOUR) == -ECANCELED);
+    require(weft_start(NULL) == -EALREADY);
+    require(weft_procs() > 0);
+    end();
+}
+
+Test(runtime, starting_it_while_it_is_being_stopped_does_not_wait_for_that, .timeout = 30)
+{
+    for (unsigned i = 0; i < 5; i++)
+        start(start_when_cancelled);
+    cr_assert_eq(weft_stop(), 0);
+    cr_assert_eq(atomic_load(&ended), 5);
+}
+
 static void yield_until_over(void)
 {
     while (!atomic_load(&over))
@@ -304,8 +320,8 @@ static int wait_latch(void)
 }
 
 static int (*const waits[])(void) = {
-    wait_send, wait_recv,  wait_nil, wait_nil_send, wait_select,  wait_empty_select,
-    wait_sleep, wait_cond, wait_group, wait_sem,    wait_barrier, wait_latch,
+    wait_send,  wait_recv, wait_nil,   wait_nil_send, wait_select,  wait_empty_select,
+    wait_sleep, wait_cond, wait_group, wait_sem,      wait_barrier, wait_latch,
 };
 enum { N_WAITS = sizeof(waits) / sizeof(waits[0]) };
 
@@ -536,7 +552,8 @@ Test(runtime, exit_from_main_ends_the_process_whatever_routines_do, .timeout = 6
     for (unsigned i = 0; i < 10; i++) {
         struct ending e = run_in_child(exit_from_main, 20);
         cr_assert_eq(e.exit_status, 5, "%d %d %s", e.exit_status, e.signal, e.text);
-        cr_assert_str_eq(e.text, "atexit ran\n");
+        /* The leak checker, which runs then, remarks that there are still threads. */
+        cr_assert(WF_ASAN ? strstr(e.text, "atexit ran\n") != NULL : strcmp(e.text, "atexit ran\n") == 0, "%s", e.text);
     }
 }
 
@@ -545,7 +562,8 @@ Test(runtime, exit_from_a_routine_ends_the_process_too, .timeout = 60)
     for (unsigned i = 0; i < 10; i++) {
         struct ending e = run_in_child(exit_from_routine, 20);
         cr_assert_eq(e.exit_status, 6, "%d %d %s", e.exit_status, e.signal, e.text);
-        cr_assert_str_eq(e.text, "atexit ran\n");
+        /* The leak checker, which runs then, remarks that there are still threads. */
+        cr_assert(WF_ASAN ? strstr(e.text, "atexit ran\n") != NULL : strcmp(e.text, "atexit ran\n") == 0, "%s", e.text);
     }
 }
 

@@ -10,10 +10,10 @@
 
 #include "../support/expect.h"
 #include "base/membarrier.h"
-#include "time/clock.h"
 #include "sched/inject.h"
 #include "sched/runq.h"
 #include "sched/thread.h"
+#include "time/clock.h"
 
 enum { N_ROUTINES = 4096 };
 static struct wf_routine *routines;
@@ -438,7 +438,8 @@ static void contend(bool without_membarrier)
             *(volatile unsigned long *)&guarded = *(volatile unsigned long *)&guarded + 1;
             wf_leave(thread);
         }
-        for (unsigned long i = by_owner / 1000 % 1024; i > 0; i--) /* outside: a seizer needs that for as long as a fence takes */
+        for (unsigned long i = by_owner / 1000 % 1024; i > 0;
+             i--) /* outside: a seizer needs that for as long as a fence takes */
             wf_cpu_relax();
     }
     atomic_store(&owner_done, true);
