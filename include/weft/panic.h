@@ -25,7 +25,8 @@ WEFT_API const char *weft_try_message(void);
 
 #ifndef __cplusplus
 /* int weft_try(fn, args...): calls fn(args...) here and now, drops its value. 0, or WEFT_EPANIC if it panicked: frames
- * between are left (cleanup attributes run in code compiled with -fexceptions). */
+ * between are left (cleanup attributes run in code compiled with -fexceptions; one that panics in turn replaces the
+ * panic, but in code compiled by clang ends the process). */
 #define weft_try(fn, ...) WEFT__TRY(WEFT__CAT(weft__go_, __COUNTER__), fn __VA_OPT__(, ) __VA_ARGS__)
 #define WEFT__TRY(g, fn, ...) \
     __extension__({ \

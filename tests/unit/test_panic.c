@@ -319,6 +319,9 @@ static void panic_over_a_bad_cleanup(void)
 
 Test(try, catches_what_a_cleanup_raises_while_a_panic_passes, .timeout = 60)
 {
+#ifdef __clang__
+    cr_skip_test("clang ends the process when a cleanup raises something");
+#endif
     cr_assert_eq(weft_try(panic_over_a_bad_cleanup), WEFT_EPANIC);
     cr_assert_not_null(strstr(weft_try_message(), "not locked"));
     cr_assert_eq(weft_try(panic_over_a_bad_cleanup), WEFT_EPANIC);
@@ -343,6 +346,9 @@ static void leave_through_a_try(void)
 
 Test(try, that_weft_exit_has_left_catches_nothing_more, .timeout = 60)
 {
+#ifdef __clang__
+    cr_skip_test("clang ends the process when a cleanup raises something");
+#endif
     cr_assert_eq(weft_try_await(weft_async(leave_through_a_try), NULL), WEFT_EPANIC);
     cr_assert_str_eq(weft_try_message(), "from the cleanup");
 }
