@@ -9,13 +9,14 @@ const workers, messages = 8, 200000
 
 var in, out [workers]chan int32
 
-func deal(messages int) {
+func deal(messages int, dealt chan bool) {
 	for i := 0; i < messages; i++ {
 		in[i%workers] <- int32(i)
 	}
 	for i := range in {
 		close(in[i])
 	}
+	close(dealt)
 }
 
 func relay(from, to chan int32) {
@@ -30,7 +31,8 @@ func collect(messages int) {
 		go relay(in[i], out[i])
 	}
 	a, b, c, d, e, f, g, h := out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7]
-	go deal(messages)
+	dealt := make(chan bool)
+	go deal(messages, dealt)
 	var v int32
 	sum := int64(0)
 	for i := 0; i < messages; i++ {
@@ -46,6 +48,7 @@ func collect(messages int) {
 		}
 		sum += int64(v)
 	}
+	<-dealt // it closes the channels, which the next round replaces
 	bench.Require(sum == int64(messages)*int64(messages-1)/2, "sum of messages")
 }
 
