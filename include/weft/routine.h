@@ -46,12 +46,12 @@ struct weft__go {
     void (*fn)(void);
     const struct weft__site *site;
     const weft_go_attr *attr;
-    void *future;        /* out: the future when `flags` asks for one */
+    void *future;        /* out: the future when `flags` asks for one; in: the scope when it says so */
     uint32_t n_words;    /* low byte: upper bound of the stack words of the arguments; above: how many may be vectors */
     uint32_t flags;      /* WEFT__GO_* */
     int result;          /* out: 0, -ENOMEM, -EAGAIN */
 };
-enum { WEFT__GO_FUTURE = 1, WEFT__GO_X87 = 2 };
+enum { WEFT__GO_FUTURE = 1, WEFT__GO_X87 = 2, WEFT__GO_SCOPE = 4, WEFT__GO_ERROR = 8 };
 
 /* Address of the assembly stub, exported as data so that no lazy binding runs between caller and stub. */
 extern WEFT_API void (*const weft__capture)(void);
@@ -71,10 +71,12 @@ WEFT_API void weft_set_name(const char *name);
 typedef struct weft_local {
     void (*destructor)(void *value); /* called with a value that is not NULL when its routine or thread ends; may be NULL */
     uint32_t weft__id;
+    bool inherit; /* children that a scope starts see the value of the routine that started them */
 } weft_local;
 
 /* The calling routine's (or plain thread's) value; NULL when none was set. Never blocks. Cost: a search among the few
- * keys that this routine has set. */
+ * keys that this routine has set. An inherited value is the parent's: no destructor is called with it in the child, and it
+ * must stay valid until the scope ends. What parent or child set later the other does not see. */
 WEFT_API void *weft_local_get(weft_local *key);
 
 /* Sets it; the former value's destructor is not called. 0, or -ENOMEM. At the end of the routine, after its function has
@@ -157,6 +159,8 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
          : 0u)
 
 #define WEFT__START(g, stub, fn_, attr_, flags_, ...) \
+    WEFT__START_IN(g, stub, NULL, fn_, attr_, flags_ __VA_OPT__(, ) __VA_ARGS__)
+#define WEFT__START_IN(g, stub, scope_, fn_, attr_, flags_, ...) \
     WEFT__CAN_RETURN(fn_); \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 16, \
                    "a routine's function returns at most 16 bytes, in registers"); \
@@ -164,6 +168,7 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
     struct weft__go g = {.fn = (void (*)(void))(fn_), \
                          .site = &WEFT__CAT(g, _site), \
                          .attr = (attr_), \
+                         .future = (scope_), \
                          .n_words = (uint32_t)WEFT__WORDS_OF(__VA_ARGS__), \
                          .flags = (flags_) | WEFT__X87(__typeof__((fn_)(__VA_ARGS__)))}; \
     __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(stub))(__VA_ARGS__), (void *)&g); \

@@ -9,6 +9,7 @@
 #include <weft/panic.h>
 #include <weft/routine.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/sync.h>
 #include <weft/time.h>

@@ -57,7 +57,7 @@
 #include <stdlib.h>
 
 #include "chan/chan.h"
-#include "chan/claim.h"
+#include "sched/claim.h"
 #include "sched/hooks.h"
 #include "sched/park.h"
 #include "sched/sched.h"
@@ -238,15 +238,7 @@ static ptrdiff_t run_locked(struct wf_thread *thread, const struct record *recor
 
 bool wf_select_abort(struct wf_routine *r, void *object)
 {
-    uint32_t waiting = (uint32_t)(uintptr_t)object;
-    uint32_t setting = waiting - WF_CLAIM_WAITING + WF_CLAIM_SETTING;
-    /* As for a lock: between the two are only the owner's switch and its commit. */
-    for (unsigned round = 0; wf_load_acquire(&r->claim) == setting; round++) {
-        if (round % 64 == 63)
-            sched_yield();
-        wf_cpu_relax();
-    }
-    return wf_claim_at(r, waiting);
+    return wf_claim_end(r, (uint32_t)(uintptr_t)object);
 }
 
 static bool claim_for_timer(struct wf_timer *timer)

@@ -8,7 +8,7 @@
 struct wf_routine;
 
 /* For rt/init.c: wf_wait_kinds[WF_WAIT_SELECT].abort. `object` is the value of r->claim that this wait can be ended at
- * (chan/claim.h), not an address. Takes no lock. */
+ * (sched/claim.h), not an address. Takes no lock. */
 bool wf_select_abort(struct wf_routine *r, void *object);
 
 #endif

@@ -12,7 +12,7 @@
 #define WEFT_CHAN_WAITQ_H
 
 #include "base/assert.h"
-#include "chan/claim.h"
+#include "sched/claim.h"
 #include "sched/routine.h"
 
 struct wf_waitq {

@@ -29,6 +29,7 @@
 #include "scope/future.h"
 #include "scope/local.h"
 #include "scope/panic.h"
+#include "scope/scope.h"
 #include "stack/arena.h"
 #include "stack/overflow.h"
 #include "sync/lockdebug.h"
@@ -53,7 +54,10 @@ struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
     .future_create = wf_future_create,
     .future_discard = wf_future_free,
-    .future_settle = wf_future_settle,
+    .settle = wf_settle,
+    .child_start = wf_child_start,
+    .child_refused = wf_child_refused,
+    .frames_check = wf_frames_check,
     .end_locals = wf_locals_end,
     .all_waiting = wf_deadlock_found,
     .pilot_round = wf_watch_round,
@@ -66,6 +70,8 @@ struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
     [WF_WAIT_CHAN_NIL] = {"waits on a nil channel", wf_chan_nil_abort},
     [WF_WAIT_SELECT] = {"selects", wf_select_abort},
     [WF_WAIT_SLEEP] = {"sleeps", wf_sleep_abort},
+    [WF_WAIT_SLEEP_THREAD] = {"sleeps", wf_sleep_thread_abort},
+    [WF_WAIT_SCOPE] = {"waits for the children of a scope", NULL},
     [WF_WAIT_FUTURE] = {"awaits a future", wf_future_abort},
     [WF_WAIT_MUTEX] = {"locks a mutex", NULL},
     [WF_WAIT_RWMUTEX_READ] = {"read-locks a rwmutex", NULL},

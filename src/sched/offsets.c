@@ -19,7 +19,7 @@ AT(struct wf_routine, wait.try_top, WF_ROUTINE_TRY_TOP);
 _Static_assert(WF_RESULT_IN_X87 == WF_FLAG_RESULT_X87, "flag");
 _Static_assert(WF_VECTORS_SHIFT == WF_FLAG_VECTORS_SHIFT, "flag");
 #if !WF_TSAN && !WF_ASAN
-_Static_assert(sizeof(struct wf_routine) == 6 * WF_CACHELINE, "six lines a routine");
+_Static_assert(sizeof(struct wf_routine) == 7 * WF_CACHELINE, "seven lines a routine");
 #endif
 AT(struct wf_thread, in_rt, WF_THREAD_IN_RT);
 AT(struct wf_thread, errno_address, WF_THREAD_ERRNO);

@@ -8,6 +8,8 @@
 #include <weft/time.h>
 
 #include "base/futex.h"
+#include "sched/claim.h"
+#include "sched/hooks.h"
 #include "sched/idle.h"
 #include "sched/pilot.h"
 #include "sched/sched.h"
@@ -118,10 +120,21 @@ WF_NOINLINE int wf_park_foreign_until(struct wf_thread *thread, void (*commit)(v
 
 WF_COLD int wf_wait_refused(struct wf_thread *thread, struct wf_routine *self)
 {
-    int error = wf_load_relaxed(&self->pending);
     wf_store_release(&self->waits_on, 0);
     wf_leave(thread);
-    return error;
+    return self->ret;
+}
+
+WF_NOINLINE bool wf_wait_is_over(struct wf_routine *self)
+{
+    int error = wf_load_relaxed(&self->pending);
+    if (error >= 0) {
+        wf_fence_seq_cst(); /* [P3] scope/frame.h */
+        error = wf_hooks.frames_check(wf_thread_self(), self);
+    }
+    if (error != 0)
+        self->ret = error;
+    return error != 0;
 }
 
 bool wf_wait_abort(struct wf_thread *thread, struct wf_routine *r, int error)
@@ -223,12 +236,42 @@ bool wf_sleep_abort(struct wf_routine *r, void *object)
     return false;
 }
 
-static WF_NOINLINE int sleep_foreign(int64_t deadline)
+/* The sleep of a plain thread: its end is claimed by itself, when the time has come, or by who ends it. */
+struct foreign_sleep {
+    struct wf_routine *self;
+    uint32_t waiting; /* value of `claim` while it sleeps */
+};
+
+static void open_foreign_sleep(void *arg)
 {
-    struct timespec ts = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) != 0)
-        ;
-    return 0;
+    struct foreign_sleep *sleep = arg;
+    wf_store_release(&sleep->self->claim, sleep->waiting);
+}
+
+static bool foreign_sleep_is_over(void *arg)
+{
+    struct foreign_sleep *sleep = arg;
+    if (!wf_claim_at(sleep->self, sleep->waiting))
+        return false;
+    sleep->self->ret = 0;
+    return true;
+}
+
+static WF_NOINLINE int sleep_foreign(struct wf_thread *thread, int64_t deadline)
+{
+    struct wf_routine *self = thread->current;
+    struct foreign_sleep sleep = {.self = self, .waiting = wf_claim_prepare(self)};
+    if (wf_wait_begin(self, WF_WAIT_SLEEP_THREAD, (void *)(uintptr_t)sleep.waiting)) {
+        wf_claim_abandon(self, sleep.waiting);
+        return wf_wait_refused(thread, self);
+    }
+    return wf_park_foreign_until(thread, open_foreign_sleep, &sleep, deadline, foreign_sleep_is_over);
+}
+
+/* wf_wait_ops.abort of WF_WAIT_SLEEP_THREAD. */
+bool wf_sleep_thread_abort(struct wf_routine *r, void *object)
+{
+    return wf_claim_end(r, (uint32_t)(uintptr_t)object);
 }
 
 WF_PUBLIC int weft_sleep(weft_duration d)
@@ -241,10 +284,10 @@ WF_PUBLIC int weft_sleep(weft_duration d)
         return 0;
     }
     int64_t deadline = wf_deadline_after(wf_now_ns(), d);
-    if (WF_UNLIKELY(worker == NULL)) {
-        wf_leave(thread);
-        return sleep_foreign(deadline);
-    }
+    if (WF_UNLIKELY(worker == NULL))
+        return sleep_foreign(thread, deadline);
+    if (WF_UNLIKELY((self->flags & WF_SCOPED) != 0))
+        wf_hooks.frames_check(thread, self); /* arms deadlines, which cannot be done under the lock that follows */
     struct wf_timers *set = &worker->timers;
     struct wf_timer *timer = &self->wait.timer;
     timer->deadline_ns = deadline;

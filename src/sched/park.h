@@ -20,9 +20,9 @@
  *
  * Plain threads go the same way; they sleep on a futex inside wf_park_unlock.
  *
- * [P1] wf_wait_begin publishes what is waited on, then looks at `pending`. [P2] whoever ends waits (weft_stop, later
- * cancellation) sets `pending`, calls wf_heavy_fence(), then wf_wait_abort() reads what is waited on. One of the two
- * sees the other. wf_wait_begin is called with the object's lock held and the waiter not yet queued; the aborter takes
+ * [P1] wf_wait_begin publishes what is waited on, then looks at `pending` and, in scopes and deadlines, at the blocks
+ * that it is in (scope/frame.h). [P2] whoever ends waits (weft_stop, cancellation, a deadline's timer) marks the routine
+ * or the block, calls wf_heavy_fence(), then wf_wait_abort() reads what is waited on. One of the two sees the other. wf_wait_begin is called with the object's lock held and the waiter not yet queued; the aborter takes
  * that lock, so it sees the waiter queued or does not see this wait at all and looks again.
  */
 #ifndef WEFT_SCHED_PARK_H
@@ -49,6 +49,8 @@ int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void 
 int wf_park_foreign_until(struct wf_thread *thread, void (*commit)(void *), void *arg, int64_t deadline_ns,
                           bool (*expire)(void *));
 int wf_wait_refused(struct wf_thread *thread, struct wf_routine *self);
+/* Whether a wait of self, which is published, must end before it begins; self->ret is then the error. May arm timers. */
+bool wf_wait_is_over(struct wf_routine *self);
 
 /* idle.c: low half: workers asleep or never started; high half: workers searching. Or WF_IDLE_FENCE. */
 extern _Atomic uint32_t wf_idle_word;
@@ -94,7 +96,9 @@ WF_INLINE bool wf_wait_begin(struct wf_routine *self, enum wf_wait_kind kind, vo
 {
     wf_store_release(&self->waits_on, wf_wait_pack(kind, object));
     wf_light_fence(); /* pairs with wf_heavy_fence() of [P2] */
-    return WF_UNLIKELY(wf_load_relaxed(&self->pending) != 0) && wf_wait_kinds[kind].abort != NULL;
+    if (WF_LIKELY(wf_load_relaxed(&self->pending) == 0 && (self->flags & WF_SCOPED) == 0))
+        return false;
+    return wf_wait_kinds[kind].abort != NULL && wf_wait_is_over(self);
 }
 
 /* Who runs next on this worker: a routine (maybe fresh), or the scheduler loop. */
@@ -150,7 +154,7 @@ WF_INLINE int wf_park_call(struct wf_thread *thread, void (*commit)(void *), voi
     return WF_SWITCH_CALL(self, to, thread, commit, arg);
 }
 
-/* [P2] Ends r's wait, whatever it is, with `error`, if it can be ended. The caller has set r->pending and called
+/* [P2] Ends r's wait, whatever it is, with `error`, if it can be ended. The caller has marked r or a block and called
  * wf_heavy_fence(). True if this call ended it. */
 bool wf_wait_abort(struct wf_thread *thread, struct wf_routine *r, int error);
 

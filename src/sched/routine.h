@@ -24,6 +24,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
+#include "base/spinlock.h"
 #include "sched/wait.h"
 #include "time/timers.h"
 
@@ -33,6 +34,13 @@ struct wf_worker;
 struct wf_future;
 struct wf_extra;
 struct wf_try;
+struct wf_frame;
+struct wf_scope;
+
+/* Links of a ring. */
+struct wf_link {
+    struct wf_link *next, *prev;
+};
 
 /* One place in a wait queue: a routine has one of its own, a select brings an array of them. */
 struct wf_waiter {
@@ -56,9 +64,13 @@ enum wf_routine_flags {
     WF_RESULT_IN_X87 = 1u << 6,                             /* the function may return in st(0) */
     WF_VECTORS_SHIFT = 8,                                   /* fresh: 0 to 8 vector registers may hold arguments */
     WF_VECTORS_MASK = 15u << 8,
+    WF_SCOPED = 1u << 12,       /* `frame` is not NULL: its waits may be ended by a scope or a deadline */
+    WF_CHILD_ERROR = 1u << 13,  /* a scope's child whose function returns int: its error */
 };
 
 enum { WF_START_WORDS = 16 };
+/* What `pending` may be besides a negative errno. */
+enum { WF_PENDING_CANCEL = 1 };
 
 struct WF_ALIGNED_LINE wf_routine {
     /* The switch (offsets in arch/<isa>/offsets.h). */
@@ -70,15 +82,16 @@ struct WF_ALIGNED_LINE wf_routine {
     uint32_t stack_slot;     /* default class: slot number, valid once started. Fresh: number of stack words */
     _Atomic uint64_t id;     /* 0: the descriptor is free */
     const struct weft__site *site;
-    struct wf_future *future; /* NULL: nobody sees its result */
+    struct wf_future *future; /* NULL: nobody sees its result; a scope's child: its scope, see scope/scope.h */
     struct wf_extra *extra;   /* name, own stack, locals, stack words: NULL for most */
 
     /* What it waits on: object | kind << 48, one word so that both are of one wait. Written by the routine before it
      * parks, 0 by wf_ready(); read by dumps and wf_wait_abort(). */
     _Atomic uint64_t waits_on;
-    /* Not 0: waits end at once with this (-ECANCELED after weft_stop). [P1] in park.h. */
+    /* Not 0: waits end at once; negative: with this (-ECANCELED after weft_stop), WF_PENDING_CANCEL: with -ECANCELED
+     * unless shielded. [P1] in park.h. */
     _Atomic int32_t pending;
-    _Atomic uint32_t claim; /* chan/claim.h; never reset, also not on reuse */
+    _Atomic uint32_t claim; /* sched/claim.h; never reset, also not on reuse */
 
     union {
         /* Fresh: the captured call. */
@@ -95,6 +108,15 @@ struct WF_ALIGNED_LINE wf_routine {
             struct wf_timer timer;
         } wait;
     };
+
+    /* Scopes and deadlines: scope/frame.h. All zero but while the routine is in one, so a spawn need not touch it. */
+    WF_ALIGNED_LINE struct wf_frame *frame; /* owner: the innermost block; a child begins with its scope's */
+    struct wf_scope *scopes;                /* cancel_lock: the scopes that it has entered and not left, innermost first */
+    struct wf_link sibling;                 /* scope's lock: the children of one scope */
+    struct wf_spinlock cancel_lock;
+    uint32_t shields;                       /* owner under cancel_lock: weft_shield blocks that it is in */
+    uint32_t departures;                    /* owner: panics and weft_exits whose unwinding is in progress */
+    _Atomic uint32_t cancel_felt;           /* 1: a wait was ended by WF_PENDING_CANCEL */
 #if WF_TSAN || WF_ASAN
     void *sanitizer;     /* TSan: its fibre context; ASan: the saved fake stack */
     void *sanitizer_low; /* ASan: bounds of its stack */

@@ -21,6 +21,8 @@ _Noreturn void wf_routine_end(struct wf_thread *thread);
 
 /* wf_wait_ops.abort of WF_WAIT_SLEEP. */
 bool wf_sleep_abort(struct wf_routine *r, void *object);
+/* The same of WF_WAIT_SLEEP_THREAD. */
+bool wf_sleep_thread_abort(struct wf_routine *r, void *object);
 
 /* What `pending` of a new routine is: -ECANCELED once weft_stop has begun. */
 extern _Atomic int32_t wf_born_pending;

@@ -159,6 +159,8 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
         go->future = r->future;
         if (r->future == NULL)
             error = -ENOMEM;
+    } else if (WF_UNLIKELY(error == 0 && (go->flags & WEFT__GO_SCOPE) != 0)) {
+        error = wf_hooks.child_start(thread, r, go->future, (go->flags & WEFT__GO_ERROR) != 0);
     }
     if (WF_UNLIKELY(error != 0))
         return undo_spawn(worker, r, error);
@@ -185,8 +187,11 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
         thread = wf_enter();
     }
     go->result = spawn(thread, frame, go);
-    if (WF_UNLIKELY(go->result != 0))
+    if (WF_UNLIKELY(go->result != 0)) {
+        if ((go->flags & WEFT__GO_SCOPE) != 0)
+            wf_hooks.child_refused(thread, go->future, go->result);
         go->future = NULL;
+    }
     wf_leave(thread);
 }
 
@@ -299,6 +304,6 @@ _Noreturn void wf_routine_return(const struct wf_result *result)
         thread = wf_enter(); /* perhaps another one */
     }
     if (self->future != NULL)
-        wf_hooks.future_settle(thread, self->future, result);
+        wf_hooks.settle(thread, self, result);
     wf_routine_end(thread);
 }

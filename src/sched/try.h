@@ -9,7 +9,9 @@ struct wf_try {
     struct wf_try *outer; /* the enclosing one of the same routine or thread */
     void *frame;          /* frame pointer of the stub */
     struct weft__go *go;  /* where its result goes */
-    void *unused;
+    struct wf_frame *blocks; /* the innermost block at its beginning */
+    uint64_t departures;     /* of the routine at its beginning */
+    uint64_t unused;
 };
 
 /* Called by the stub. */

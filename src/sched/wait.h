@@ -16,6 +16,8 @@ enum wf_wait_kind {
     WF_WAIT_CHAN_NIL, /* object NULL: blocks for ever */
     WF_WAIT_SELECT,   /* object: the select's own record in the routine's frame */
     WF_WAIT_SLEEP,
+    WF_WAIT_SLEEP_THREAD, /* a plain thread; object: its wait's number, see claim.h */
+    WF_WAIT_SCOPE,        /* object: the scope whose children it waits for */
     WF_WAIT_FUTURE,
     WF_WAIT_MUTEX, /* this and the following: object is the address of the user's object (sync/lot.h) */
     WF_WAIT_RWMUTEX_READ,

@@ -71,6 +71,7 @@ struct wf_worker {
     struct wf_routine *full_batch;              /* wf_free_batch more of them, or NULL */
     char *cells, *cells_end;                    /* share of the object arena: sched/object.h */
     void *free_cells;                           /* cells given back, linked by their rooms */
+    struct wf_scope *free_scopes;               /* scopes' cells given back, linked by their room */
     void *dead_stack;                           /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
     uint32_t n_free_routines;

@@ -16,6 +16,7 @@ enum { ROUNDS = 4, GROW = 4 };
 struct wf_local {
     weft_local *key;
     uint32_t id;
+    bool borrowed; /* the parent's value: not ours to destroy */
     void *value;
 };
 
@@ -83,6 +84,27 @@ WF_PUBLIC int weft_local_set(weft_local *key, void *value)
     return 0;
 }
 
+int wf_locals_inherit(struct wf_routine *parent, struct wf_routine *child)
+{
+    struct wf_extra *from = parent->extra;
+    int saved = errno, error = 0;
+    for (uint32_t i = 0; from != NULL && i < from->n_locals && error == 0; i++) {
+        if (!from->locals[i].key->inherit || from->locals[i].value == NULL)
+            continue;
+        struct wf_extra *extra = wf_routine_extra(child);
+        struct wf_local *local = extra != NULL ? append(extra) : NULL;
+        if (local == NULL) {
+            error = -ENOMEM;
+            continue;
+        }
+        *local = from->locals[i];
+        local->borrowed = true;
+    }
+    wf_compiler_barrier();
+    errno = saved;
+    return error;
+}
+
 void wf_locals_end(void)
 {
     struct wf_extra *extra = current()->extra;
@@ -93,7 +115,7 @@ void wf_locals_end(void)
             void *value = extra->locals[i].value;
             void (*destructor)(void *) = extra->locals[i].key->destructor;
             extra->locals[i].value = NULL;
-            if (value == NULL || destructor == NULL)
+            if (value == NULL || destructor == NULL || extra->locals[i].borrowed)
                 continue;
             destructor(value);
             again = true;

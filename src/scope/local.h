@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* local.h - the end of routine-local values. */
+/* local.h - routine-local values: how they are handed on, and their end. */
 #ifndef WEFT_SCOPE_LOCAL_H
 #define WEFT_SCOPE_LOCAL_H
+
+struct wf_routine;
+
+/* Gives a routine that is about to start its parent's values that are marked inheritable. 0, -ENOMEM. */
+int wf_locals_inherit(struct wf_routine *parent, struct wf_routine *child);
 
 /* Runs the destructors of the calling routine's or thread's values. Outside the runtime. */
 void wf_locals_end(void);

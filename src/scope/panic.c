@@ -22,6 +22,7 @@
 #include "sched/try.h"
 #include "scope/future.h"
 #include "scope/local.h"
+#include "scope/scope.h"
 
 enum { MESSAGE_MAX = 256 };
 
@@ -49,10 +50,24 @@ struct departure {
 
 static _Noreturn void nobody_sees(struct wf_routine *self, const char *message);
 
+unsigned wf_panic_departures(void)
+{
+    return current_routine()->departures;
+}
+
+/* Blocks in code without cleanups are left here. */
+static void leave_blocks(struct wf_try *to)
+{
+    struct wf_scope *scope = wf_scope_of_child(current_routine());
+    wf_frames_leave(to != NULL ? to->blocks : scope != NULL ? &scope->frame : NULL);
+}
+
 static _Noreturn void arrive(struct departure *d)
 {
     struct wf_try *to = d->to;
+    leave_blocks(to);
     current_routine()->wait.try_top = to != NULL ? to->outer : NULL;
+    current_routine()->departures = to != NULL ? (uint32_t)to->departures : 0;
     if (to != NULL) {
         free(d);
         wf_try_resume(to);
@@ -60,7 +75,12 @@ static _Noreturn void arrive(struct departure *d)
     wf_locals_end();
     struct wf_thread *thread = wf_enter();
     struct wf_routine *self = thread->current;
-    if (self->future != NULL) {
+    if (wf_scope_of_child(self) != NULL) {
+        if (d->panicked)
+            wf_child_end_early(thread, self, WEFT_EPANIC, d->message);
+        else
+            wf_child_end(thread, self, NULL);
+    } else if (self->future != NULL) {
         if (!d->panicked)
             wf_future_settle(thread, self->future, NULL);
         else if (!wf_future_settle_panic(thread, self->future, d->message))
@@ -101,6 +121,7 @@ static _Noreturn void leave_frames(struct wf_try *to, const char *message)
     d->panicked = message != NULL;
     if (message != NULL)
         strncpy(d->message, message, sizeof(d->message) - 1);
+    current_routine()->departures++;
     memcpy(&d->exception.exception_class, "weft\0\0\0\0", sizeof(d->exception.exception_class));
     d->exception.exception_cleanup = swallowed;
     _Unwind_ForcedUnwind(&d->exception, stop_at, d);
@@ -185,6 +206,8 @@ void wf_try_enter(struct wf_try *record)
 {
     struct wf_routine *self = current_routine();
     record->outer = self->wait.try_top;
+    record->blocks = self->frame;
+    record->departures = self->departures;
     self->wait.try_top = record;
 }
 

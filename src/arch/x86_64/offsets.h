@@ -36,7 +36,7 @@
 #define WF_FUTURE_STATE_PANICKED 2
 
 /* struct wf_try, at the bottom of the try stub's frame. */
-#define WF_TRY_SIZE 32
+#define WF_TRY_SIZE 48
 #define WF_TRY_FRAME 8
 #define WF_TRY_GO 16
 #define WF_EPANIC_VALUE (-0x7e01)

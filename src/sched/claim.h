@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* claim.h - routine->claim: who ends a select's wait.
+/* claim.h - routine->claim: who ends a wait that has no queue of its own: a select, the sleep of a plain thread.
  *
  *              prepare            commit               wf_claim (waker, timer), wf_claim_at (end of the wait)
  *  0: CLOSED ----------> SETTING ---------> OPEN  ---------------------------------------------------------> CLOSED
@@ -11,8 +11,10 @@
  *
  * Who wins owns the routine: it alone sets ret and readies it.
  */
-#ifndef WEFT_CHAN_CLAIM_H
-#define WEFT_CHAN_CLAIM_H
+#ifndef WEFT_SCHED_CLAIM_H
+#define WEFT_SCHED_CLAIM_H
+
+#include <sched.h>
 
 #include "sched/routine.h"
 
@@ -42,6 +44,19 @@ WF_INLINE bool wf_claim_is_open(struct wf_routine *r)
 WF_INLINE bool wf_claim_at(struct wf_routine *r, uint32_t waiting)
 {
     return wf_cas_acq_rel(&r->claim, &waiting, waiting & ~(uint32_t)WF_CLAIM_STATE);
+}
+
+/* The same when the wait may be just beginning. As for a lock: between SETTING and the commit are only the owner's switch
+ * and its commit. */
+WF_INLINE bool wf_claim_end(struct wf_routine *r, uint32_t waiting)
+{
+    uint32_t setting = waiting - WF_CLAIM_WAITING + WF_CLAIM_SETTING;
+    for (unsigned round = 0; wf_load_acquire(&r->claim) == setting; round++) {
+        if (round % 64 == 63)
+            sched_yield();
+        wf_cpu_relax();
+    }
+    return wf_claim_at(r, waiting);
 }
 
 /* Ends the wait of r that the caller found r in, under a lock that keeps r from beginning another. */

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* deadline.c - weft_deadline and weft_shield: the blocks that live on the user's stack.
+ *
+ * A deadline costs its user next to nothing until somebody inside has to wait: then its timer is armed, once. So when
+ * the block begins, only a coarse clock is read (3 ns instead of 21). The time of the beginning is not after the first
+ * wait inside, and not after the coarse time plus its tick: the earlier of the two counts, so that the deadline is never
+ * early, exact when the wait comes soon, and late by little when it does not.
+ *
+ *   IDLE --wf_deadline_arm (CAS: any routine inside)--> ARMING --the same--> ARMED
+ *
+ * [D1] The timer's claim sets `reason` under its set's lock; its expiry visits those who wait and then sets `visited`
+ * (release). The owner that leaves takes the timer out of its set; if it comes too late, it waits for `visited`.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <weft/scope.h>
+
+#include "base/assert.h"
+#include "sched/hooks.h"
+#include "sched/sched.h"
+#include "scope/cancel.h"
+#include "time/clock.h"
+
+enum { IDLE, ARMING, ARMED };
+enum { SOON_NS = 1000000 }; /* a wait so soon after the coarse time needs no better bound than itself */
+
+struct deadline {
+    struct wf_frame frame;
+    int64_t entered_ns; /* by the coarse clock; immutable, as the following */
+    int64_t duration_ns;
+    _Atomic uint32_t state;
+    _Atomic uint32_t visited;
+    struct wf_timer timer; /* once armed */
+};
+_Static_assert(sizeof(struct deadline) <= sizeof(struct weft__deadline), "weft/scope.h");
+_Static_assert(sizeof(struct wf_frame) <= sizeof(struct weft__shield), "weft/scope.h");
+
+/* The calling routine or thread. */
+WF_INLINE struct wf_routine *current(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (WF_UNLIKELY(thread == NULL)) {
+        thread = wf_enter();
+        wf_leave(thread);
+    }
+    return thread->current; /* a routine changes its thread only in calls */
+}
+
+/* ---- deadlines ---- */
+
+WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *block, int64_t d)
+{
+    struct deadline *deadline = (struct deadline *)(void *)block;
+    struct wf_routine *self = current();
+    deadline->entered_ns = wf_coarse_now_ns();
+    deadline->duration_ns = d;
+    wf_store_relaxed(&deadline->state, IDLE);
+    wf_frame_push(self, &deadline->frame, WF_FRAME_DEADLINE);
+    return block;
+}
+
+static int64_t due(const struct deadline *deadline, int64_t now)
+{
+    int64_t began = now;
+    if (now - deadline->entered_ns > SOON_NS) {
+        int64_t latest = deadline->entered_ns + 2 * wf_coarse_tick_ns(); /* a tick may come late itself */
+        if (latest < began)
+            began = latest;
+    }
+    return wf_deadline_after(began, deadline->duration_ns);
+}
+
+static bool claim(struct wf_timer *timer)
+{
+    struct deadline *deadline = wf_container_of(timer, struct deadline, timer);
+    wf_store_relaxed(&deadline->frame.reason, -ETIMEDOUT); /* [D1]; [P3] the fence is in wf_cancel_deadline */
+    return true;
+}
+
+static void expire(void *arg)
+{
+    struct deadline *deadline = arg;
+    wf_cancel_deadline(wf_thread_self(), &deadline->frame);
+    wf_store_release(&deadline->visited, 1); /* [D1] it may be gone now */
+}
+
+static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
+{
+    int64_t now = wf_now_ns();
+    struct wf_timer *timer = &deadline->timer;
+    timer->deadline_ns = due(deadline, now);
+    timer->period_ns = 0;
+    timer->claim = claim;
+    timer->expire = expire;
+    timer->arg = deadline;
+    wf_store_relaxed(&timer->set, NULL);
+    wf_store_relaxed(&deadline->visited, 0);
+    bool passed = timer->deadline_ns <= now;
+    wf_timer_arm(thread, timer);
+    wf_store_release(&deadline->state, ARMED); /* pairs with the acquire in wf_deadline_leave */
+    return passed;
+}
+
+bool wf_deadline_arm(struct wf_thread *thread, struct wf_frame *frame)
+{
+    struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    uint32_t idle = IDLE;
+    if (wf_load_relaxed(&deadline->state) != IDLE || !wf_cas_acquire(&deadline->state, &idle, ARMING))
+        return false;
+    return arm(thread, deadline);
+}
+
+bool wf_deadline_passed(struct wf_frame *frame)
+{
+    struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    if (wf_load_acquire(&deadline->state) == ARMED)
+        return wf_load_relaxed(&frame->reason) != 0;
+    int64_t now = wf_now_ns();
+    return due(deadline, now) <= now;
+}
+
+/* It was armed, so whoever did it has ended or is the owner: the state is ARMED. */
+static WF_NOINLINE void disarm(struct deadline *deadline)
+{
+    struct wf_thread *thread = wf_enter();
+    bool fired = !wf_timer_cancel(&deadline->timer) && wf_load_relaxed(&deadline->frame.reason) != 0;
+    wf_leave(thread);
+    for (unsigned round = 1; fired && wf_load_acquire(&deadline->visited) == 0; round++) { /* [D1] */
+        wf_cpu_relax();
+        if (round % 64 == 0)
+            sched_yield();
+    }
+}
+
+void wf_deadline_leave(struct wf_frame *frame)
+{
+    struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    WF_ASSERT(current()->frame == frame);
+    if (wf_load_acquire(&deadline->state) != IDLE)
+        disarm(deadline);
+    wf_frame_pop(current(), frame);
+}
+
+WF_PUBLIC void weft__deadline_leave(struct weft__deadline *block)
+{
+    wf_deadline_leave(&((struct deadline *)(void *)block)->frame);
+}
+
+/* ---- shields ---- */
+
+WF_PUBLIC struct weft__shield *weft__shield_enter(struct weft__shield *block)
+{
+    struct wf_routine *self = current();
+    struct wf_thread *thread = wf_enter();
+    wf_spinlock_lock(&self->cancel_lock);
+    self->shields++;
+    wf_spinlock_unlock(&self->cancel_lock);
+    wf_leave(thread);
+    wf_frame_push(self, (struct wf_frame *)(void *)block, WF_FRAME_SHIELD);
+    return block;
+}
+
+void wf_shield_leave(struct wf_frame *frame)
+{
+    struct wf_routine *self = current();
+    WF_ASSERT(self->frame == frame);
+    wf_frame_pop(self, frame);
+    struct wf_thread *thread = wf_enter();
+    wf_spinlock_lock(&self->cancel_lock);
+    self->shields--;
+    wf_spinlock_unlock(&self->cancel_lock);
+    wf_leave(thread);
+}
+
+WF_PUBLIC void weft__shield_leave(struct weft__shield *block)
+{
+    wf_shield_leave((struct wf_frame *)(void *)block);
+}
