@@ -45,6 +45,9 @@ ROWS = {
     'fanin': {'message': {1: 0.25, 2: 0.3}},
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
+    'scope': {'spawn_await': {1: None, 2: None}, 'scope_10': {1: 600, 2: 600}, 'nested': {1: None, 2: None}},
+    'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
+    'cancel': {'call': {1: 300, 2: 300}, 'ended': {1: None, 2: None}},
     'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.

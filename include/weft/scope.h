@@ -89,9 +89,9 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
         for (weft_scope_ref s __attribute__((unused)) = x.ref; WEFT__CAT(x, _in) != NULL; WEFT__CAT(x, _in) = NULL)
 
 /* weft_deadline(weft_duration d) statement: d after its beginning, the waiting calls inside give -ETIMEDOUT. Of nested
- * ones the earliest counts. Never early. When nobody inside has waited for a while since the beginning, the time is taken
- * from a coarse clock and may be late by up to two of its ticks (8 ms). Cost: 6 ns if nobody waits; with the first wait a
- * timer is armed, some 30 ns, which then serves all that are inside. */
+ * ones the earliest counts. Never early. It may be late by up to two ticks of the kernel's coarse clock (8 ms) if it is
+ * longer than 100 of them, or if nobody inside waits at once. Cost: 6 ns if nobody waits; with the first wait a timer is
+ * armed, some 40 ns, which then serves all that are inside. */
 #define weft_deadline(d) WEFT__DEADLINE(WEFT__CAT(weft__de_, __COUNTER__), d)
 #define WEFT__DEADLINE(x, d) \
     for (int64_t WEFT__CAT(x, _d) = (d), WEFT__CAT(x, _once) = 1; WEFT__CAT(x, _once); WEFT__CAT(x, _once) = 0) \

@@ -14,8 +14,10 @@ struct wf_hooks {
     void (*future_discard)(struct wf_worker *worker, struct wf_future *future);
     /* The calling routine or thread has routine-local values and is about to end. Outside the runtime: runs user code. */
     void (*end_locals)(void);
-    /* The function of a routine with a `future` has returned `result`. Inside the runtime. */
-    void (*settle)(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result);
+    /* The routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. */
+    void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);
+    /* The same of a scope's child. */
+    void (*child_end)(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result);
     /* Makes a routine that is about to start the child of a scope. 0, or a negative errno and nothing is done. Inside the
      * runtime; must be the last step that can fail. */
     int (*child_start)(struct wf_thread *thread, struct wf_routine *child, void *scope_ref, bool returns_error);

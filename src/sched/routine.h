@@ -147,6 +147,11 @@ void wf_routine_free(struct wf_worker *worker, struct wf_routine *r);
 /* Descriptor by index, for walks over all; indexes below wf_routines_count() are readable. A free one has id 0. */
 uint32_t wf_routines_count(void);
 struct wf_routine *wf_routine_at(uint32_t index);
+/* A scope's child: its `future` is its scope, with the lowest bit set. */
+static inline bool wf_routine_is_child(const struct wf_routine *r)
+{
+    return ((uintptr_t)r->future & 1) != 0;
+}
 /* r->extra, made on first use; NULL when out of memory. The routine itself or its spawner only. */
 struct wf_extra *wf_routine_extra(struct wf_routine *r);
 /* With all it holds but the own stack. */

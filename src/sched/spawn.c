@@ -303,7 +303,9 @@ _Noreturn void wf_routine_return(const struct wf_result *result)
         wf_hooks.end_locals();
         thread = wf_enter(); /* perhaps another one */
     }
-    if (self->future != NULL)
-        wf_hooks.settle(thread, self, result);
+    if (WF_UNLIKELY(wf_routine_is_child(self)))
+        wf_hooks.child_end(thread, self, result);
+    else if (self->future != NULL)
+        wf_hooks.future_settle(thread, self->future, result);
     wf_routine_end(thread);
 }

@@ -4,7 +4,7 @@
  * A deadline costs its user next to nothing until somebody inside has to wait: then its timer is armed, once. So when
  * the block begins, only a coarse clock is read (3 ns instead of 21). The time of the beginning is not after the first
  * wait inside, and not after the coarse time plus its tick: the earlier of the two counts, so that the deadline is never
- * early, exact when the wait comes soon, and late by little when it does not.
+ * early, exact when the wait comes soon, and late by little when it does not. Long ones do without the first of the two.
  *
  *   IDLE --wf_deadline_arm (CAS: any routine inside)--> ARMING --the same--> ARMED
  *
@@ -22,7 +22,10 @@
 #include "time/clock.h"
 
 enum { IDLE, ARMING, ARMED };
-enum { SOON_NS = 1000000 }; /* a wait so soon after the coarse time needs no better bound than itself */
+enum {
+    SOON_NS = 1000000, /* a wait so soon after the coarse time needs no better bound than itself */
+    LONG_TICKS = 100,  /* so long a deadline may be late by the two ticks anyway: 2 %, and no look at the clock */
+};
 
 struct deadline {
     struct wf_frame frame;
@@ -59,14 +62,28 @@ WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *blo
     return block;
 }
 
+static int64_t tick_ns(void)
+{
+    static _Atomic int64_t known;
+    int64_t tick = wf_load_relaxed(&known); /* relaxed: whoever writes it writes the same */
+    if (WF_UNLIKELY(tick == 0)) {
+        tick = wf_coarse_tick_ns();
+        wf_store_relaxed(&known, tick);
+    }
+    return tick;
+}
+
+/* Not before this has it begun. A tick may come late itself, hence two of them. */
+static int64_t latest_beginning(const struct deadline *deadline)
+{
+    return deadline->entered_ns + 2 * tick_ns();
+}
+
 static int64_t due(const struct deadline *deadline, int64_t now)
 {
     int64_t began = now;
-    if (now - deadline->entered_ns > SOON_NS) {
-        int64_t latest = deadline->entered_ns + 2 * wf_coarse_tick_ns(); /* a tick may come late itself */
-        if (latest < began)
-            began = latest;
-    }
+    if (now - deadline->entered_ns > SOON_NS && latest_beginning(deadline) < now)
+        began = latest_beginning(deadline);
     return wf_deadline_after(began, deadline->duration_ns);
 }
 
@@ -86,16 +103,21 @@ static void expire(void *arg)
 
 static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
 {
-    int64_t now = wf_now_ns();
     struct wf_timer *timer = &deadline->timer;
-    timer->deadline_ns = due(deadline, now);
+    bool passed = false;
+    if (deadline->duration_ns >= LONG_TICKS * tick_ns()) {
+        timer->deadline_ns = wf_deadline_after(latest_beginning(deadline), deadline->duration_ns);
+    } else {
+        int64_t now = wf_now_ns();
+        timer->deadline_ns = due(deadline, now);
+        passed = timer->deadline_ns <= now;
+    }
     timer->period_ns = 0;
     timer->claim = claim;
     timer->expire = expire;
     timer->arg = deadline;
     wf_store_relaxed(&timer->set, NULL);
     wf_store_relaxed(&deadline->visited, 0);
-    bool passed = timer->deadline_ns <= now;
     wf_timer_arm(thread, timer);
     wf_store_release(&deadline->state, ARMED); /* pairs with the acquire in wf_deadline_leave */
     return passed;

@@ -380,13 +380,3 @@ void wf_frames_leave(struct wf_frame *outer)
             wf_shield_leave(frame);
     }
 }
-
-/* ---- the end of a routine that somebody watches ---- */
-
-void wf_settle(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result)
-{
-    if (wf_scope_of_child(self) != NULL)
-        wf_child_end(thread, self, result);
-    else
-        wf_future_settle(thread, self->future, result);
-}

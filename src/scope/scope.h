@@ -33,13 +33,11 @@ struct wf_scope {
 
 /* hooks.child_start. */
 int wf_child_start(struct wf_thread *thread, struct wf_routine *child, void *ref, bool returns_error);
-/* The end of the calling routine, which is a child of a scope: with a result (NULL: none), or by a departure that carries
- * an error (WEFT_EPANIC, with a message, or a negative errno). Inside the runtime. */
+/* The end of the calling routine, which is a child of a scope: with a result (NULL: none; hooks.child_end), or by a
+ * departure that carries an error (WEFT_EPANIC, with a message, or a negative errno). Inside the runtime. */
 void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result);
 void wf_child_end_early(struct wf_thread *thread, struct wf_routine *self, int error, const char *message);
 
-/* hooks.settle. */
-void wf_settle(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result);
 /* hooks.child_refused: a child could not be started. Inside the runtime. */
 void wf_child_refused(struct wf_thread *thread, const void *ref, int error);
 
@@ -50,8 +48,7 @@ void wf_scope_abandon(struct wf_scope *scope);
 
 WF_INLINE struct wf_scope *wf_scope_of_child(const struct wf_routine *r)
 {
-    uintptr_t watcher = (uintptr_t)r->future;
-    return (watcher & 1) != 0 ? (struct wf_scope *)(watcher - 1) : NULL;
+    return wf_routine_is_child(r) ? (struct wf_scope *)((uintptr_t)r->future - 1) : NULL;
 }
 
 #endif
