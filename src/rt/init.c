@@ -26,6 +26,7 @@
 #include "sched/pilot.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
+#include "sched/world.h"
 #include "scope/future.h"
 #include "scope/local.h"
 #include "scope/panic.h"
@@ -173,6 +174,9 @@ static int start_locked(const weft_config *user)
     if (!state.prepared) {
         wf_membarrier_init(state.config.no_membarrier);
         pthread_atfork(NULL, NULL, after_fork_in_child);
+        error = wf_world_init();
+        if (error != 0)
+            return error;
         state.prepared = true;
     }
     if (state.config.locks)
@@ -180,7 +184,9 @@ static int start_locked(const weft_config *user)
     wf_deadlock_mode = state.config.deadlock;
     wf_on_panic = user != NULL ? user->on_panic : NULL;
     wf_on_panic_arg = user != NULL ? user->on_panic_arg : NULL;
+    wf_world_hold();
     error = bring_up(&state.config);
+    wf_world_release();
     if (error == 0)
         wf_store_release(&state.running, 1);
     return error;
@@ -284,18 +290,24 @@ WF_PUBLIC int weft_stop(void)
     thread = wf_enter();
     while (live_routines() > 0) {
         end_all_waits(thread);
+        wf_leave(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        thread = wf_enter();
     }
     /* No timer may start anything any more; then everybody must be out of the queues that are taken away. */
     for (uint32_t i = 0; i < wf_n_workers; i++)
         wf_timers_clear(&wf_workers[i].timers);
     while (!wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
         end_all_waits(thread);
+        wf_leave(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        thread = wf_enter();
     }
     wf_leave(thread);
     wf_store_release(&state.running, 0);
+    wf_world_hold();
     tear_down();
+    wf_world_release();
     wf_pilot_hold_deadlock(-1);
     pthread_mutex_unlock(&state.lock);
     return 0;

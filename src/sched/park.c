@@ -72,8 +72,10 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 /* `expire`: claims the wait for the time limit, if it can still be claimed. */
 static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*expire)(void *), void *arg)
 {
-    wf_pilot_wake();  /* [Z2] this may have been the last thread that could do something */
-    wf_leave(thread); /* weft_stop waits for threads that are inside */
+    wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
+    __builtin_unwind_init();
+    thread->current->sp = __builtin_frame_address(0);
+    wf_doze_begin(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         if (wf_futex_wait(&thread->wake, 0, deadline_ns) == 0)
             continue;
@@ -81,8 +83,11 @@ static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*e
             break;
         deadline_ns = WF_FUTEX_FOREVER; /* somebody has claimed it and is about to wake us */
     }
+    wf_doze_end(thread);
     wf_store_release(&thread->current->waits_on, 0);
-    return thread->current->ret;
+    int ret = thread->current->ret;
+    wf_leave(thread);
+    return ret;
 }
 
 /* Nobody can wake us before the commit that follows. */

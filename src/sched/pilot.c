@@ -101,7 +101,7 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
         wf_thread_put_spare(other);
         return false;
     }
-    if (thread->worker != worker) {
+    if (thread->worker != worker || wf_load_relaxed(&worker->state) != WF_WORKER_RUNNING) { /* or it dozes by now */
         wf_guard_release(thread, false);
         wf_thread_put_spare(other);
         return false;
@@ -266,8 +266,10 @@ static void *pilot_main(void *arg)
         int64_t now = wf_now_ns();
         bool acted = false;
         wf_hooks.pilot_round(now);
+        wf_enter(); /* the world may have to stand still */
         for (uint32_t i = 0; i < wf_n_workers; i++)
             acted |= check_worker(&wf_workers[i], now);
+        wf_leave(self);
         if (acted) {
             quiet = 0;
             round = ROUND_FIRST_NS;

@@ -24,6 +24,7 @@
 #include "sched/park.h"
 #include "sched/pilot.h"
 #include "sched/sanitizer.h"
+#include "sched/world.h"
 #include "stack/overflow.h"
 #include "time/clock.h"
 
@@ -63,6 +64,10 @@ bool wf_guard_attend(struct wf_thread *thread)
         if ((attn & WF_ATTN_FENCE) != 0) {
             wf_fence_seq_cst();
             attn = wf_load_acquire(&thread->attn);
+        }
+        if ((attn & WF_ATTN_STOP) != 0) {
+            wf_world_attend(thread);
+            continue;
         }
         if ((attn & WF_ATTN_HOLD) == 0)
             return (attn & WF_ATTN_LOST) != 0;
@@ -126,8 +131,10 @@ static bool wait_for_worker(struct wf_thread *thread)
      * a worker: see that somebody looks. */
     wf_idle_wake_inject();
     wf_pilot_wake(); /* [Z2] */
+    wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0)
         wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    wf_doze_end(thread);
     return thread->worker != NULL;
 }
 
@@ -163,6 +170,7 @@ static void *thread_main(void *arg)
     wf_store_relaxed(&thread->tid, gettid());
     prctl(PR_SET_TIMERSLACK, 1ul);
     wf_signal_stack_create(&thread->signal_stack);
+    wf_world_note_thread(thread);
     wf_sanitizer_thread(thread->scheduler);
     loop(thread);
     wf_signal_stack_destroy(thread->signal_stack);
@@ -185,6 +193,7 @@ static struct wf_thread *thread_start(struct wf_worker *worker)
     wf_spinlock_lock(&wf_threads.lock);
     thread->next_all = wf_threads.all;
     wf_threads.all = thread;
+    wf_world_register(thread);
     wf_add_relaxed(&wf_threads.n_all, 1);
     wf_spinlock_unlock(&wf_threads.lock);
 
@@ -195,6 +204,7 @@ static struct wf_thread *thread_start(struct wf_worker *worker)
     sigdelset(&all, SIGABRT);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
+    sigdelset(&all, WF_STOP_SIGNAL);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals go to the program's threads */
     int error = pthread_create(&thread->pthread, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -283,8 +293,11 @@ struct wf_thread *wf_thread_take_spare(void)
         return thread;
     if (thread_start(NULL) == NULL)
         return NULL;
+    struct wf_thread *self = wf_thread_self();
     for (unsigned i = 0; i < 1000 && thread == NULL; i++) {
+        wf_doze_begin(self); /* the new one may have to stand still first, and so may we */
         usleep(20);
+        wf_doze_end(self);
         thread = pop_spare();
     }
     return thread;
@@ -339,6 +352,7 @@ static void foreign_exit(void *arg)
     wf_thread_tls = thread; /* destructors may have run before us and found none */
     if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
         wf_hooks.end_locals();
+    wf_enter(); /* it is not to vanish while the world stands still */
     wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)
@@ -370,9 +384,15 @@ static struct wf_thread *attach(void)
     thread->pthread = pthread_self();
     wf_store_relaxed(&thread->tid, gettid());
     pthread_setspecific(foreign_key, thread);
+    wf_world_note_thread(thread);
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, WF_STOP_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
     wf_spinlock_lock(&wf_threads.foreign_lock);
     thread->next_all = wf_threads.foreign;
     wf_threads.foreign = thread;
+    wf_world_register(thread);
     wf_add_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = thread;
@@ -387,11 +407,18 @@ struct wf_thread *wf_thread_adopt(void)
         return NULL;
     thread->errno_address = &errno;
     wf_thread_tls = thread;
+    wf_spinlock_lock(&wf_threads.lock);
+    wf_threads.pilot = thread;
+    wf_world_register(thread);
+    wf_spinlock_unlock(&wf_threads.lock);
     return thread;
 }
 
 void wf_thread_abandon(struct wf_thread *thread)
 {
+    wf_spinlock_lock(&wf_threads.lock);
+    wf_threads.pilot = NULL;
+    wf_spinlock_unlock(&wf_threads.lock);
     wf_thread_tls = NULL;
     if (thread != NULL)
         thread_destroy_block(thread);

@@ -11,6 +11,7 @@ enum { WF_THREADS_MAX = 10000 };
 struct wf_threads {
     struct wf_spinlock lock;
     struct wf_thread *spare;            /* lock: threads without a worker, asleep, linked by next_spare */
+    struct wf_thread *pilot;            /* lock: the pilot's, on neither list */
     struct wf_thread *all;              /* lock: every thread of the runtime, linked by next_all */
     /* Its own, because who walks the list may wake those on it, and that may make threads. */
     struct wf_spinlock foreign_lock;
@@ -38,9 +39,6 @@ void wf_thread_abandon(struct wf_thread *thread);
 
 /* Tells every thread to leave and joins them all. */
 void wf_threads_stop(void);
-
-/* Waits while somebody holds this thread's worker. True: the worker was taken. Inside the runtime. */
-bool wf_guard_attend(struct wf_thread *thread);
 
 /* A spare thread that has pinned routines to run, taken off the list; NULL when there is none. */
 struct wf_thread *wf_thread_take_wanting(void);

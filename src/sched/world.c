@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* world.c - see world.h.
+ *
+ * Owns:    `world`; the disposition of WF_STOP_SIGNAL.
+ * Callers: gc/collect.c (stop, resume), thread.c and guard.c (polls), rt/init.c.
+ * Locking: one initiator at a time, by a CAS on `initiator`. The lists of threads are walked under their locks, which
+ *          are never held while waiting.
+ *
+ * First polls, then signals: a thread that calls weft often stops by itself within a microsecond, and a signal costs three
+ * and may interrupt system calls. So the signal is sent after POLITE_NS, and again every RESEND_NS as long as it has not
+ * taken effect: it may have come while the thread was inside the runtime, or a debugger may have swallowed it.
+ */
+#define _GNU_SOURCE
+#include "sched/world.h"
+
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/futex.h"
+#include "base/membarrier.h"
+#include "sched/threads.h"
+#include "stack/arena.h"
+#include "time/clock.h"
+
+enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128 };
+
+static struct {
+    _Atomic uint32_t initiator; /* 1: somebody stops, has stopped, or holds the world */
+    _Atomic uint32_t stopping;  /* 1: new threads must stop too. [W1] */
+    _Atomic uint32_t number;    /* of the latest stop, from 1 */
+    _Atomic uint32_t ended;     /* futex: number of the latest stop that is over */
+    struct sigaction previous;  /* immutable after init */
+    bool installed;
+} world;
+
+struct wf_world_stats wf_world_stats;
+void (*_Atomic wf_world_help)(void);
+
+/* ---- the stopped thread ---- */
+
+/* Until the world goes on. Async-signal-safe. [W3] `stopped` is the number of the stop that this thread obeys: one that has
+ * not yet noticed the end of the last stop, and may be about to run, has an old number. The order of the two loads
+ * matters: a number that was read after STOP was seen is not older than that STOP. */
+static void wait_for_resume(struct wf_thread *thread)
+{
+    while ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) != 0) {
+        uint32_t stop = wf_load_acquire(&world.number);
+        wf_store_release(&thread->stopped, stop); /* [W3] pairs with is_stopped */
+        void (*help)(void) = wf_load_acquire(&wf_world_help);
+        if (help != NULL)
+            help();
+        wf_futex_wait(&world.ended, stop - 1, WF_FUTEX_FOREVER);
+    }
+}
+
+WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
+{
+    __builtin_unwind_init(); /* callee-saved registers into this frame */
+    if (wf_load_relaxed(&thread->dozing) == 0) /* else current->sp is what it showed when it went to sleep */
+        thread->stop_sp = __builtin_frame_address(0);
+    thread->stop_context = NULL;
+    wait_for_resume(thread);
+}
+
+static void chain(int signal, siginfo_t *info, void *context)
+{
+    if ((world.previous.sa_flags & SA_SIGINFO) != 0)
+        world.previous.sa_sigaction(signal, info, context);
+    else if (world.previous.sa_handler != SIG_DFL && world.previous.sa_handler != SIG_IGN)
+        world.previous.sa_handler(signal);
+}
+
+static void on_stop_signal(int signal, siginfo_t *info, void *context)
+{
+    struct wf_thread *thread = wf_thread_self();
+    bool ours = info->si_code == SI_TKILL && info->si_pid == getpid();
+    if (!ours)
+        chain(signal, info, context);
+    if (thread == NULL || (wf_load_relaxed(&thread->attn) & WF_ATTN_STOP) == 0)
+        return;
+    if (wf_load_relaxed(&thread->in_rt) != 0 || wf_load_relaxed(&thread->dozing) != 0)
+        return; /* it will poll */
+    int saved = errno;
+    const ucontext_t *u = context;
+#if defined(__x86_64__)
+    thread->stop_sp = (char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP] - RED_ZONE;
+#else
+#error "the stack pointer of an interrupted thread"
+#endif
+    thread->stop_context = u;
+    wait_for_resume(thread);
+    thread->stop_context = NULL;
+    errno = saved;
+}
+
+/* ---- the initiator ---- */
+
+void wf_world_register(struct wf_thread *thread)
+{
+    if (wf_load_seq_cst(&world.stopping) != 0)
+        wf_or_seq_cst(&thread->attn, WF_ATTN_STOP);
+}
+
+/* [W2] after the heavy fence. */
+static bool is_stopped(struct wf_thread *thread)
+{
+    if (wf_load_acquire(&thread->stopped) == wf_load_relaxed(&world.number)) /* [W3] */
+        return true;
+    return wf_load_acquire(&thread->in_rt) == 0 && wf_load_relaxed(&thread->dozing) != 0;
+}
+
+static void signal_thread(struct wf_thread *thread, int64_t now)
+{
+    int tid = wf_load_relaxed(&thread->tid);
+    if (tid == 0 || wf_load_relaxed(&thread->in_rt) != 0 || now < thread->signal_after_ns)
+        return;
+    wf_world_stats.resent += thread->signalled;
+    wf_world_stats.signals++;
+    thread->signalled = true;
+    thread->signal_after_ns = now + RESEND_NS;
+    syscall(SYS_tgkill, getpid(), tid, WF_STOP_SIGNAL);
+}
+
+/* The list's lock is held. How many are still to be waited for. */
+static unsigned press_list(struct wf_thread *first, struct wf_thread *self, int64_t now)
+{
+    unsigned running = 0;
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all) {
+        if (t == self || is_stopped(t))
+            continue;
+        running++;
+        wf_world_stats.last_tid = wf_load_relaxed(&t->tid);
+        signal_thread(t, now);
+    }
+    return running;
+}
+
+static unsigned press(struct wf_thread *self, int64_t now)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    unsigned running = press_list(wf_threads.all, self, now);
+    struct wf_thread *pilot = wf_threads.pilot;
+    running += pilot != NULL && pilot != self && wf_load_acquire(&pilot->in_rt) != 0 && !is_stopped(pilot);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    running += press_list(wf_threads.foreign, self, now);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    return running;
+}
+
+static void ask_list(struct wf_thread *first, struct wf_thread *self, int64_t signal_after_ns)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all) {
+        t->signalled = false;
+        t->signal_after_ns = signal_after_ns;
+        if (t != self)
+            wf_or_seq_cst(&t->attn, WF_ATTN_STOP); /* [W1] */
+    }
+}
+
+static void ask(struct wf_thread *self, int64_t signal_after_ns)
+{
+    wf_store_seq_cst(&world.stopping, 1);
+    wf_spinlock_lock(&wf_threads.lock);
+    ask_list(wf_threads.all, self, signal_after_ns);
+    if (wf_threads.pilot != NULL && wf_threads.pilot != self)
+        wf_or_seq_cst(&wf_threads.pilot->attn, WF_ATTN_STOP);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    ask_list(wf_threads.foreign, self, signal_after_ns);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+}
+
+/* A running routine's, or plain thread's, sp is stale: now it is where its thread stands. The scheduler's own stack holds
+ * nothing of the user's. */
+static void show_list(struct wf_thread *first, struct wf_thread *self)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all)
+        if (t == self || wf_load_relaxed(&t->dozing) == 0)
+            t->current->sp = t->stop_sp;
+}
+
+static bool claim(void)
+{
+    uint32_t none = 0;
+    return wf_cas_acquire(&world.initiator, &none, 1);
+}
+
+WF_NOINLINE bool wf_world_stop(struct wf_thread **thread)
+{
+    struct wf_thread *self = *thread;
+    if (!claim()) {
+        wf_leave(self);
+        while (wf_load_relaxed(&world.initiator) != 0) {
+            *thread = wf_enter(); /* stops here if it is asked to */
+            wf_leave(*thread);
+            sched_yield();
+        }
+        *thread = wf_enter();
+        return false;
+    }
+    __builtin_unwind_init();
+    self->stop_sp = __builtin_frame_address(0);
+    self->stop_context = NULL;
+    int64_t start = wf_now_ns();
+    wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
+    ask(self, start + POLITE_NS);
+    wf_heavy_fence();
+    for (unsigned round = 0; press(self, wf_now_ns()) > 0; round++) {
+        if (round < SPINS)
+            wf_cpu_relax();
+        else
+            sched_yield();
+    }
+    show_list(wf_threads.all, self);
+    show_list(wf_threads.foreign, self);
+    wf_world_stats.stops++;
+    wf_world_stats.last_stop_ns = wf_now_ns() - start;
+    return true;
+}
+
+static void let_go_list(struct wf_thread *first)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all)
+        wf_and_acq_rel(&t->attn, ~(uint32_t)WF_ATTN_STOP);
+}
+
+void wf_world_resume(void)
+{
+    wf_store_relaxed(&wf_world_help, NULL);
+    wf_store_seq_cst(&world.stopping, 0);
+    wf_spinlock_lock(&wf_threads.lock);
+    let_go_list(wf_threads.all);
+    if (wf_threads.pilot != NULL)
+        wf_and_acq_rel(&wf_threads.pilot->attn, ~(uint32_t)WF_ATTN_STOP);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    let_go_list(wf_threads.foreign);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.ended, wf_load_relaxed(&world.number));
+    wf_futex_wake(&world.ended, INT32_MAX);
+    wf_store_release(&world.initiator, 0);
+}
+
+void wf_world_hold(void)
+{
+    while (!claim())
+        sched_yield();
+}
+
+void wf_world_release(void)
+{
+    wf_store_release(&world.initiator, 0);
+}
+
+/* ---- what is to be seen ---- */
+
+static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
+{
+    const ucontext_t *u = thread->stop_context;
+    if (u == NULL)
+        return;
+    fn(arg, u, u + 1);
+#if defined(__x86_64__)
+    const struct _libc_fpstate *state = u->uc_mcontext.fpregs;
+    if (state == NULL)
+        return;
+    uint32_t magic, size = sizeof(*state); /* the legacy area; behind it, if the kernel says so, the wider registers */
+    memcpy(&magic, (const char *)state + 464, sizeof(magic));
+    if (magic == 0x46505853u)
+        memcpy(&size, (const char *)state + 468, sizeof(size));
+    fn(arg, state, (const char *)state + size);
+#endif
+}
+
+void wf_world_each_range(wf_range_fn *fn, void *arg)
+{
+    for (struct wf_thread *t = wf_threads.all; t != NULL; t = t->next_all)
+        each_range_of(t, fn, arg);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
+        each_range_of(t, fn, arg);
+        fn(arg, t->current->sp, t->stack_high);
+    }
+}
+
+void wf_routine_stack_range(const struct wf_routine *r, const void **ret_low, const void **ret_high)
+{
+    *ret_low = r->sp;
+    if ((r->flags & WF_OWN_STACK) != 0)
+        *ret_high = (const char *)r->extra->own_stack + r->extra->own_stack_size;
+    else
+        *ret_high = wf_arena_top(r->stack_slot);
+}
+
+/* ---- set-up ---- */
+
+static int note_tls(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct wf_thread *thread = arg;
+    if (size < offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof(info->dlpi_tls_data) || info->dlpi_tls_data == NULL)
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum && thread->n_tls < WF_TLS_RANGES; i++)
+        if (info->dlpi_phdr[i].p_type == PT_TLS)
+            thread->tls[thread->n_tls++] =
+                (struct wf_tls_range){.low = info->dlpi_tls_data, .size = info->dlpi_phdr[i].p_memsz};
+    return 0;
+}
+
+void wf_world_note_thread(struct wf_thread *thread)
+{
+    pthread_attr_t attr;
+    void *low;
+    size_t size;
+    int saved = errno;
+    thread->n_tls = 0;
+    dl_iterate_phdr(note_tls, thread);
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        if (pthread_attr_getstack(&attr, &low, &size) == 0)
+            thread->stack_high = (char *)low + size;
+        pthread_attr_destroy(&attr);
+    }
+    errno = saved;
+}
+
+int wf_world_init(void)
+{
+    if (world.installed)
+        return 0;
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART, .sa_sigaction = on_stop_signal};
+    sigfillset(&action.sa_mask);
+    sigdelset(&action.sa_mask, SIGSEGV);
+    sigdelset(&action.sa_mask, SIGBUS);
+    if (sigaction(WF_STOP_SIGNAL, NULL, &world.previous) != 0 || sigaction(WF_STOP_SIGNAL, &action, NULL) != 0)
+        return -errno;
+    world.installed = true;
+    return 0;
+}
