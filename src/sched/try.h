@@ -3,14 +3,18 @@
 #ifndef WEFT_SCHED_TRY_H
 #define WEFT_SCHED_TRY_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <weft/panic.h>
 
 struct wf_try {
     struct wf_try *outer; /* the enclosing one of the same routine or thread */
     void *frame;          /* frame pointer of the stub */
     struct weft__go *go;  /* where its result goes */
-    void *unused;
+    uint32_t *left;       /* NULL, or this is the lowest on a coroutine's stack: told how it was left, enum wf_left */
 };
+
+enum wf_left { WF_LEFT_NOT, WF_LEFT_BY_EXIT, WF_LEFT_BY_PANIC };
 
 /* Called by the stub. */
 void wf_try_enter(struct wf_try *record);

@@ -9,6 +9,9 @@
 /* What weft_try_message() gives from now on, for the calling routine or thread. */
 void wf_panic_keep_message(const char *message);
 
+/* Leaves all frames on the stack of the coroutine that calls it; its try record's `left` then says how. */
+_Noreturn void wf_leave_coroutine(void);
+
 /* weft_config.on_panic. */
 extern void (*wf_on_panic)(const char *message, uint64_t routine_id, void *arg);
 extern void *wf_on_panic_arg;
