@@ -45,6 +45,8 @@ ROWS = {
     'fanin': {'message': {1: 0.25, 2: 0.3}},
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
+    'coro': {'round_trip': {1: 10, 2: 10}, 'generator': {1: 10, 2: 10}, 'life': {1: 100, 2: 100},
+             'life_half_way': {1: None, 2: None}},
     'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
