@@ -28,7 +28,11 @@
 #include "stack/arena.h"
 #include "stack/overflow.h"
 
-enum { CACHED_MOST = 32 };
+/* How many coroutines a worker keeps: 32, fewer where stacks are few. */
+static uint32_t cache_size(void)
+{
+    return wf_stack_cache / 2;
+}
 
 static WF_NOINLINE struct wf_routine *attach_thread(void)
 {
@@ -309,7 +313,7 @@ WF_PUBLIC weft_coro *weft_coro_current(void)
 
 static WF_NOINLINE void return_some(struct wf_worker *worker)
 {
-    while (worker->n_free_coros > CACHED_MOST / 2)
+    while (worker->n_free_coros > cache_size() / 2)
         wf_slot_return(take_cached(worker)->slot);
 }
 
@@ -328,7 +332,7 @@ static void release(struct weft_coro *c)
     if (WF_LIKELY(worker != NULL)) {
         c->next = worker->free_coros;
         worker->free_coros = c;
-        if (++worker->n_free_coros > CACHED_MOST)
+        if (++worker->n_free_coros > cache_size())
             return_some(worker);
     } else {
         wf_slot_return(c->slot);
