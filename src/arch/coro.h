@@ -8,6 +8,7 @@
 #ifndef WEFT_ARCH_CORO_H
 #define WEFT_ARCH_CORO_H
 
+#include "arch/context.h"
 #include "base/compiler.h"
 
 /* Saves the caller's context to *save and continues the one at `load`, whose own switch then returns `value`: into a
@@ -22,5 +23,11 @@ void wf_coro_leave_call(void **save, void *load, void (*fn)(void));
 /* Writes the frame of a fresh coroutine below `top` (16-byte aligned), such that a switch to the returned sp calls
  * fn(arg), which must not return. */
 void *wf_coro_prepare(void *top, void (*fn)(void *), void *arg);
+
+/* The stub behind weft_gen_make: r10 holds a struct weft__go *. Calls wf_coro_capture with the frame. */
+void wf_coro_capture_stub(void);
+
+/* Calls fn with captured arguments: the registers, and n_words at call->words. */
+void wf_captured_call(const struct wf_captured *call, void (*fn)(void), uint64_t n_words);
 
 #endif

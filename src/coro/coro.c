@@ -121,7 +121,10 @@ static WF_NOINLINE struct weft_coro *map_stack(size_t least)
 static void run(struct weft_coro *c)
 {
     current_routine()->wait.try_top->left = &c->left;
-    ((void (*)(void *, void *))c->fn)(c->self_or_arg, c->arg);
+    if (c->captured != NULL)
+        wf_captured_call(c->captured, c->fn, c->n_words);
+    else
+        ((void (*)(void *))c->fn)(c->arg);
 }
 
 static _Noreturn void raise_again(void)
@@ -194,39 +197,69 @@ static struct weft_coro *take(const weft_coro_attr *attr)
     return c;
 }
 
-WF_INLINE struct weft_coro *create(const weft_coro_attr *attr, void (*fn)(void), void *arg)
+/* Its frames begin below `top`. */
+WF_INLINE void make_ready(struct weft_coro *c, void *top, void (*fn)(void))
+{
+    c->sp = wf_coro_prepare(top, first_frame, c);
+    c->try_top = NULL;
+    c->fn = fn;
+    c->left = WF_LEFT_NOT;
+    c->started = c->finished = c->destroying = false;
+    wf_coro_switch_made(c);
+}
+
+WF_INLINE struct weft_coro *create(const weft_coro_attr *attr, void (*fn)(void *arg), void *arg)
 {
     struct weft_coro *c = take(attr);
     if (WF_UNLIKELY(c == NULL))
         return NULL;
-    c->sp = wf_coro_prepare(c, first_frame, c);
-    c->try_top = NULL;
-    c->fn = fn;
-    c->self_or_arg = arg;
-    c->left = WF_LEFT_NOT;
-    c->started = c->finished = c->destroying = false;
-    wf_coro_switch_made(c);
+    make_ready(c, c, (void (*)(void))fn);
+    c->arg = arg;
+    c->captured = NULL;
     return c;
 }
 
 WF_PUBLIC weft_coro *weft_coro_create(void (*fn)(void *arg), void *arg)
 {
-    return create(NULL, (void (*)(void))fn, arg);
+    return create(NULL, fn, arg);
 }
 
 WF_PUBLIC weft_coro *weft_coro_create_with(const weft_coro_attr *attr, void (*fn)(void *arg), void *arg)
 {
-    return create(attr, (void (*)(void))fn, arg);
+    return create(attr, fn, arg);
 }
 
-WF_PUBLIC weft_coro *weft__gen_make(const weft_coro_attr *attr, void (*fn)(void), void *arg)
+/* ---- generators: a call captured as weft_go does ---- */
+
+void (*const weft__gen_capture)(void) __attribute__((visibility("default"))) = wf_coro_capture_stub;
+
+/* As in sched/spawn.c: the over-read upwards stays within WF_STACK_HEADROOM; not instrumented, they are the caller's
+ * frame; volatile, so that no instrumented memcpy is put in its place. */
+__attribute__((no_sanitize("address"), no_sanitize("thread"))) static void copy_words(uint64_t *to,
+                                                                                      const uint64_t *from, uint32_t n)
 {
-    struct weft_coro *c = create(attr, fn, NULL);
-    if (c != NULL) {
-        c->self_or_arg = c;
-        c->arg = arg;
-    }
-    return c;
+    for (uint32_t i = 0; i < n; i++)
+        ((volatile uint64_t *)to)[i] = ((const volatile uint64_t *)from)[i];
+}
+
+/* Called by the capture stub. The first argument, which the macro gives as 0, becomes the generator itself. */
+void wf_coro_capture(const struct wf_captured *frame, struct weft__go *go);
+void wf_coro_capture(const struct wf_captured *frame, struct weft__go *go)
+{
+    struct weft_coro *c = take((const weft_coro_attr *)(const void *)go->attr);
+    go->future = c;
+    if (c == NULL)
+        return;
+    uint32_t n_words = go->n_words & 255;
+    uint64_t *words = (uint64_t *)(void *)c - (n_words + n_words % 2); /* 16-byte aligned */
+    struct wf_captured *call = (struct wf_captured *)(void *)words - 1;
+    copy_words(words, frame->words, n_words);
+    *call = *frame;
+    call->words = words;
+    call->integers[0] = (uint64_t)(uintptr_t)c;
+    make_ready(c, call, go->fn);
+    c->captured = call;
+    c->n_words = n_words;
 }
 
 /* ---- resume and suspend ---- */

@@ -19,15 +19,16 @@
 #include "sched/routine.h"
 
 struct WF_ALIGNED_LINE weft_coro {
-    void *sp;                  /* see above */
-    void *resumer_sp;          /* running: context of the resume */
-    void **out;                /* running: where the resume wants the value; may be NULL */
-    struct weft_coro *resumer; /* running: the coroutine that the resume was called in; NULL: none */
-    struct wf_try *try_top;    /* running: the resumer's innermost weft_try; suspended: its own */
-    void (*fn)(void);          /* fn(self_or_arg, arg); NULL: free */
-    void *self_or_arg;
-    void *arg;
+    void *sp;                     /* see above */
+    void *resumer_sp;             /* running: context of the resume */
+    void **out;                   /* running: where the resume wants the value; may be NULL */
+    struct weft_coro *resumer;    /* running: the coroutine that the resume was called in; NULL: none */
+    struct wf_try *try_top;       /* running: the resumer's innermost weft_try; suspended: its own */
+    void (*fn)(void);             /* NULL: free */
+    void *arg;                    /* fn's, unless they are `captured` */
+    struct wf_captured *captured; /* a generator's: all its arguments, lower on the stack; NULL: none */
 
+    uint32_t n_words; /* of `captured`: how many are on the stack */
     uint32_t left;   /* enum wf_left: how its frames were left before their end */
     bool started;    /* has frames, unless finished */
     bool finished;
@@ -37,10 +38,10 @@ struct WF_ALIGNED_LINE weft_coro {
     size_t stack_size;
     struct weft_coro *next; /* free: the worker's list */
 #if WF_ASAN || WF_TSAN
-    void (*call)(void);       /* see switch.h */
-    void *fibre;              /* TSan: its own */
-    void *resumer_fibre;      /* TSan */
-    const void *resumer_low;  /* ASan: bounds of the stack that it was resumed from */
+    void (*call)(void);      /* see switch.h */
+    void *fibre;             /* TSan: its own */
+    void *resumer_fibre;     /* TSan */
+    const void *resumer_low; /* ASan: bounds of the stack that it was resumed from */
     size_t resumer_size;
 #endif
 };

@@ -686,6 +686,27 @@ static int first_above(int least)
     return -1;
 }
 
+static void sums(weft_generator(double) self, char a, double b, const char *text, struct point *p, long c, float d,
+                 uint64_t e, int f, unsigned char g, long double h, int i, double j, double k, double l, double m)
+{
+    weft_gen_yield(self, a + b + (double)strlen(text) + p->x);
+    weft_gen_yield(self, (double)(c + (long)e) + d);
+    weft_gen_yield(self, f + g + (double)h + i);
+    weft_gen_yield(self, j + k + l + m);
+}
+
+static int generators_take_any_arguments(void)
+{
+    struct point p = {.x = 1000};
+    double expected[] = {1 + 2.5 + 3 + 1000, 4 + 6 + 5.5, 7 + 8 + 9.25 + 10, 11 + 12 + 13 + 14.5};
+    int n = 0;
+    weft_gen_each(double, sum, weft_gen_make(double, sums, 1, 2.5f, "abc", &p, 4, 5.5, 6, 7, 8, 9.25, 10, 11, 12, 13, 14.5))
+        require(sum == expected[n++]);
+    require(n == 4);
+    return 1;
+}
+TestBoth(generators_take_any_arguments, generators_take_any_arguments)
+
 static int generators_give_typed_values(void)
 {
     int limit = 10, sum = 0, seen = 0;
@@ -740,18 +761,18 @@ static int leaving_the_loop_destroys_the_generator(void)
 }
 TestBoth(leaving_the_loop_destroys_the_generator, leaving_the_loop_destroys_the_generator)
 
-static void yield_of_another(weft_generator(int) self, void *arg)
+static void yield_of_another(weft_generator(int) self)
 {
     int limit = 3;
     weft_generator(int) inner = weft_gen_make(int, count, &limit);
     weft_gen_destroy(inner);
-    (void)arg, (void)self;
+    (void)self;
     weft_gen_yield(inner, 1);
 }
 
 static int yield_in_another_generator_panics(void)
 {
-    weft_generator(int) g = weft_gen_make(int, yield_of_another, (void *)NULL);
+    weft_generator(int) g = weft_gen_make(int, yield_of_another);
     require(weft_try(weft_coro_resume, (weft_coro *)(uintptr_t)g, NULL, NULL) == WEFT_EPANIC);
     require(strstr(weft_try_message(), "weft_gen_yield") != NULL);
     weft_gen_destroy(g);
