@@ -45,11 +45,11 @@ typedef struct weft_coro weft_coro;
 /* Attributes of a coroutine. A zero field means the default. */
 typedef struct weft_coro_attr {
     size_t stack_size; /* bytes of virtual stack, rounded up to a power of two; default WEFT_STACK (64 KiB). Another size
-                        * costs a mapping, microseconds instead of nanoseconds */
+                        * costs a mapping, 10 us instead of 25 ns */
 } weft_coro_attr;
 
-/* A coroutine that will run fn(arg); nothing runs yet. NULL when out of memory. Never blocks. Cost: ~15 ns in a routine,
- * ~60 ns on a plain thread; no memory besides the stack. */
+/* A coroutine that will run fn(arg); nothing runs yet. NULL when out of memory. Never blocks. Cost: with its end ~25 ns in
+ * a routine, ~45 ns on a plain thread; no memory besides the stack. */
 WEFT_API weft_coro *weft_coro_create(void (*fn)(void *arg), void *arg);
 
 /* The same with attributes, which may be NULL. NULL also for a stack_size that is impossible. */
@@ -71,7 +71,7 @@ WEFT_API bool weft_coro_done(const weft_coro *c);
 
 /* Ends a coroutine. If it is suspended, its frames are left first, here and now, as by a panic: cleanup attributes run
  * in code compiled with -fexceptions, and must not suspend (that panics). A panic in one of them is raised again here,
- * when the coroutine is gone. NULL is accepted; one that is running panics. */
+ * when the coroutine is gone. NULL is accepted; one that is running panics. Cost: ~0.5 us if it is suspended. */
 WEFT_API void weft_coro_destroy(weft_coro *c);
 
 /* The innermost coroutine that the caller is in; NULL outside. */

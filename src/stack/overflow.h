@@ -3,6 +3,8 @@
  *
  * Handlers for SIGSEGV and SIGBUS, on an alternate stack of each thread. What a fault leads to:
  *
+ * (A plain thread counts as a routine while it is in a coroutine; the current stack is then the coroutine's.)
+ *
  *   in the guard of the current routine's own stack    report; then the handler found at install, if there was one;
  *                                                      then SIGABRT
  *   elsewhere, in a routine, no handler found          report; then SIGABRT
