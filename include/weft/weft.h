@@ -4,6 +4,7 @@
 #define WEFT_WEFT_H
 
 #include <weft/chan.h>
+#include <weft/coro.h>
 #include <weft/debug.h>
 #include <weft/future.h>
 #include <weft/panic.h>

@@ -41,6 +41,7 @@ struct wf_scope;
 struct wf_link {
     struct wf_link *next, *prev;
 };
+struct weft_coro;
 
 /* One place in a wait queue: a routine has one of its own, a select brings an array of them. */
 struct wf_waiter {
@@ -104,6 +105,7 @@ struct WF_ALIGNED_LINE wf_routine {
         struct {
             struct wf_waiter waiter;
             struct wf_try *try_top; /* innermost weft_try; kept between waits */
+            struct weft_coro *coro; /* innermost coroutine it is in; kept between waits */
             uint64_t scratch[4];    /* the wait's own: what a semaphore asked for, and the like */
             struct wf_timer timer;
         } wait;
@@ -144,6 +146,9 @@ void wf_routines_fini(void);
 struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker);
 /* Gives some of a worker's free list back when it has grown too long; or one descriptor. */
 void wf_routine_free(struct wf_worker *worker, struct wf_routine *r);
+/* A stack slot that belongs to no descriptor, counted so that routines still find theirs. False: none left. */
+bool wf_slot_borrow(uint32_t *ret_slot);
+void wf_slot_return(uint32_t slot);
 /* Descriptor by index, for walks over all; indexes below wf_routines_count() are readable. A free one has id 0. */
 uint32_t wf_routines_count(void);
 struct wf_routine *wf_routine_at(uint32_t index);

@@ -347,6 +347,7 @@ static void foreign_exit(void *arg)
     wf_sub_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = NULL;
+    wf_signal_stack_destroy(thread->signal_stack);
     wf_pilot_wake(); /* [Z2] */
     if (thread->current->extra != NULL)
         wf_extra_free(thread->current->extra);

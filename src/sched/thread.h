@@ -57,6 +57,7 @@ struct wf_thread {
     bool is_spare;          /* threads lock: on the list of spares */
     struct wf_rand rand;
     void *signal_stack;
+    bool asked_for_signal_stack; /* plain thread: it has created a coroutine */
 };
 
 /* A thread and the descriptor its own stack is known by: the scheduler loop's, or the plain thread's. */

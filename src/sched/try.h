@@ -3,6 +3,8 @@
 #ifndef WEFT_SCHED_TRY_H
 #define WEFT_SCHED_TRY_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <weft/panic.h>
 
 struct wf_try {
@@ -11,8 +13,10 @@ struct wf_try {
     struct weft__go *go;  /* where its result goes */
     struct wf_frame *blocks; /* the innermost block at its beginning */
     uint64_t departures;     /* of the routine at its beginning */
-    uint64_t unused;
+    uint32_t *left;       /* NULL, or this is the lowest on a coroutine's stack: told how it was left, enum wf_left */
 };
+
+enum wf_left { WF_LEFT_NOT, WF_LEFT_BY_EXIT, WF_LEFT_BY_PANIC };
 
 /* Called by the stub. */
 void wf_try_enter(struct wf_try *record);

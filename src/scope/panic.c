@@ -69,6 +69,8 @@ static _Noreturn void arrive(struct departure *d)
     current_routine()->wait.try_top = to != NULL ? to->outer : NULL;
     current_routine()->departures = to != NULL ? (uint32_t)to->departures : 0;
     if (to != NULL) {
+        if (to->left != NULL)
+            *to->left = d->panicked ? WF_LEFT_BY_PANIC : WF_LEFT_BY_EXIT;
         free(d);
         wf_try_resume(to);
     }
@@ -205,6 +207,7 @@ _Noreturn void wf_misuse(const char *format, ...)
 void wf_try_enter(struct wf_try *record)
 {
     struct wf_routine *self = current_routine();
+    record->left = NULL;
     record->outer = self->wait.try_top;
     record->blocks = self->frame;
     record->departures = self->departures;
@@ -218,9 +221,25 @@ void wf_try_leave(struct wf_try *record)
 
 /* ---- weft_exit ---- */
 
+/* The record at the end of the coroutine's stack that we are on, or NULL. */
+static struct wf_try *end_of_coroutine(struct wf_routine *self)
+{
+    struct wf_try *record = self->wait.try_top;
+    while (record != NULL && record->outer != NULL)
+        record = record->outer;
+    return record != NULL && record->left != NULL ? record : NULL;
+}
+
+_Noreturn void wf_leave_coroutine(void)
+{
+    leave_frames(end_of_coroutine(current_routine()), NULL);
+}
+
 _Noreturn WF_PUBLIC void weft_exit(void)
 {
     struct wf_routine *self = current_routine();
+    if (end_of_coroutine(self) != NULL)
+        wf_leave_coroutine(); /* it goes on in the one that resumed it */
     if ((self->flags & WF_FOREIGN) != 0)
         pthread_exit(NULL);
     leave_frames(NULL, NULL);

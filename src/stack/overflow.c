@@ -76,6 +76,12 @@ static void put_address(struct line *l, uintptr_t address)
 
 static void put_routine(struct line *l, const struct wf_fault *f)
 {
+    if (f->in_coroutine)
+        put(l, "a coroutine of ");
+    if (f->id == 0) {
+        put(l, "a plain thread");
+        return;
+    }
     put(l, "routine ");
     put_number(l, f->id, 10);
     if (f->name != NULL && f->name[0] != '\0') {
@@ -122,7 +128,8 @@ static void report_overflow(const struct wf_fault *f)
     put(&l, ", stack ");
     put_size(&l, f->stack_size);
     put(&l, f->own_stack ? " (its own)" : " (the default)");
-    put(&l, "; raise it with weft_attr(.stack_size = ");
+    put(&l, f->in_coroutine ? "; raise it with a weft_coro_attr (.stack_size = "
+                            : "; raise it with weft_attr(.stack_size = ");
     put_number(&l, 2 * f->stack_size, 10);
     if (f->own_stack) {
         put(&l, ")");

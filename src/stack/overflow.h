@@ -3,6 +3,8 @@
  *
  * Handlers for SIGSEGV and SIGBUS, on an alternate stack of each thread. What a fault leads to:
  *
+ * (A plain thread counts as a routine while it is in a coroutine; the current stack is then the coroutine's.)
+ *
  *   in the guard of the current routine's own stack    report; then the handler found at install, if there was one;
  *                                                      then SIGABRT
  *   elsewhere, in a routine, no handler found          report; then SIGABRT
@@ -20,7 +22,7 @@
 
 /* The routine that was running. Pointers stay valid until the process ends or the routine does. */
 struct wf_fault {
-    uint64_t id;
+    uint64_t id;            /* 0: a plain thread, in a coroutine */
     const char *name;     /* NULL or "": none */
     const char *file;     /* where it was started; NULL: not known */
     const char *function; /* what was started; NULL: not known */
@@ -29,6 +31,7 @@ struct wf_fault {
     const char *stack_high; /* one past the highest */
     size_t stack_size;      /* as the user counts it: what .stack_size would say */
     bool own_stack;         /* of a size asked for; else of the default size */
+    bool in_coroutine;      /* it was in a coroutine, and the stack is that one's */
 };
 
 struct wf_overflow_hooks {
