@@ -2,6 +2,7 @@
 /* fault.c - the routine that was running on this thread, for the report of a fault. Async-signal-safe: reads only. */
 #include "debug/fault.h"
 
+#include "debug/backtrace.h"
 #include "sched/thread.h"
 #include "stack/arena.h"
 
@@ -32,4 +33,4 @@ static bool describe(const void *address, struct wf_fault *ret_fault)
     return true;
 }
 
-const struct wf_overflow_hooks wf_fault_hooks = {.describe = describe};
+const struct wf_overflow_hooks wf_fault_hooks = {.describe = describe, .trace = wf_backtrace_fault};

@@ -31,6 +31,7 @@ struct wf_routine;
 struct wf_thread;
 struct wf_worker;
 struct wf_future;
+struct wf_departure;
 struct wf_extra;
 struct wf_try;
 
@@ -110,6 +111,8 @@ struct wf_extra {
     struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run */
     uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
     char *panic_message;     /* what weft_try_message returns */
+    struct wf_departure *departures; /* panics and exits on their way through its frames, the last first: scope/panic.c */
+    uint32_t n_departures;
     struct wf_local *locals; /* malloc'd array: scope/local.c */
     uint32_t n_locals;
 };

@@ -3,6 +3,7 @@
 #ifndef WEFT_SCHED_TRY_H
 #define WEFT_SCHED_TRY_H
 
+#include <unwind.h>
 #include <weft/panic.h>
 
 struct wf_try {
@@ -15,6 +16,10 @@ struct wf_try {
 /* Called by the stub. */
 void wf_try_enter(struct wf_try *record);
 void wf_try_leave(struct wf_try *record);
+/* The stub's personality: what the unwinder calls when any exception passes the stub's frame, also one that is not ours
+ * (C++, pthread_exit). The record's end. */
+_Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
+                                       struct _Unwind_Exception *exception, struct _Unwind_Context *context);
 /* Leaves everything below the record's frame and makes weft_try return WEFT_EPANIC. */
 _Noreturn void wf_try_resume(struct wf_try *record);
 

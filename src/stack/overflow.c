@@ -243,6 +243,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         pass_on(previous, signal, info, context);
     } else if (is_overflow(&fault, info, registers.sp)) {
         report_overflow(&fault);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc);
         if (is_function(previous))
             call_previous(previous, signal, info, context);
         die(signal);
@@ -250,6 +252,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         call_previous(previous, signal, info, context);
     } else {
         report_bad_address(&fault, signal, info, registers.pc);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc);
         die(signal);
     }
     errno = saved;

@@ -2,8 +2,6 @@
 /* prepare.c - the frame that a switch to a fresh routine pops. */
 #include "arch/context.h"
 
-void wf_entry(void);
-
 void *wf_context_prepare(struct wf_routine *fresh, void *top, void (*fn)(void), const uint64_t *words, uint64_t n_words)
 {
     uint64_t *sp = (uint64_t *)top - 2;
