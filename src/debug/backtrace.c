@@ -55,7 +55,8 @@ struct report {
 struct walk {
     uintptr_t *trace;
     size_t n, most;
-    uintptr_t from; /* begin here; 0: begun */
+    uintptr_t from; /* where it begins */
+    bool begun;
 };
 
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
@@ -66,9 +67,9 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
     uintptr_t function = _Unwind_GetRegionStart(context);
     if (ip == 0 || walk->n == walk->most || function == (uintptr_t)wf_entry)
         return _URC_END_OF_STACK;
-    if ((walk->from != 0 && ip != walk->from) || function == (uintptr_t)wf_try_stub)
+    walk->begun |= ip == walk->from;
+    if (!walk->begun || function == (uintptr_t)wf_try_stub)
         return _URC_NO_REASON;
-    walk->from = 0;
     walk->trace[walk->n++] = exact ? ip : ip - 1; /* a return address may be the first one of the next line */
     return _URC_NO_REASON;
 }
@@ -77,8 +78,8 @@ size_t wf_backtrace_take(uintptr_t *ret_trace, size_t most, const void *caller)
 {
     struct walk walk = {.trace = ret_trace, .most = most, .from = (uintptr_t)caller};
     _Unwind_Backtrace(note_frame, &walk);
-    if (walk.n == 0) {
-        walk.from = 0;
+    if (!walk.begun) {
+        walk.begun = true;
         _Unwind_Backtrace(note_frame, &walk);
     }
     return walk.n;
@@ -332,7 +333,19 @@ static pid_t fork_in_handler(void)
 #endif
 }
 
-void wf_backtrace_fault(uintptr_t pc)
+/* In the child: it may fault. */
+static void walk_from_fault(struct report *report, uintptr_t pc, uintptr_t sp)
+{
+    struct walk walk = {.trace = report->trace, .most = WF_TRACE_MOST, .from = pc};
+    _Unwind_Backtrace(note_frame, &walk);
+    if (!walk.begun) { /* a jump to where no code is; by a call, most likely */
+        report->trace[1] = *(const uintptr_t *)sp - 1;
+        walk.n = 2;
+    }
+    wf_store_release(&report->n, (uint32_t)walk.n);
+}
+
+void wf_backtrace_fault(uintptr_t pc, uintptr_t sp)
 {
     struct report *report = new_report();
     if (report == NULL)
@@ -342,10 +355,7 @@ void wf_backtrace_fault(uintptr_t pc)
     pid_t child = fork_in_handler();
     if (child == 0) {
         become_expendable();
-        struct walk walk = {.trace = report->trace, .most = WF_TRACE_MOST, .from = pc};
-        _Unwind_Backtrace(note_frame, &walk);
-        if (walk.n > 0)
-            wf_store_release(&report->n, (uint32_t)walk.n);
+        walk_from_fault(report, pc, sp);
         print_on_large_stack(report);
     }
     if (child > 0)

@@ -17,7 +17,8 @@ size_t wf_backtrace_take(uintptr_t *ret_trace, size_t most, const void *caller);
 /* wf_hooks.trace_print: a line "weft:   #0 function at file:line" on stderr for each. Not for signal handlers. */
 void wf_backtrace_print(const uintptr_t *trace, size_t n);
 
-/* wf_overflow_hooks.trace: the frames that were interrupted at `pc` by the signal whose handler calls it. */
-void wf_backtrace_fault(uintptr_t pc);
+/* wf_overflow_hooks.trace: the frames that were interrupted at `pc`, their stack pointer being `sp`, by the signal whose
+ * handler calls it. */
+void wf_backtrace_fault(uintptr_t pc, uintptr_t sp);
 
 #endif

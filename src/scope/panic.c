@@ -35,6 +35,9 @@
 
 enum { MESSAGE_MAX = 256 };
 
+/* Vendor "weft" in the high bytes; the low bit means something to C++. */
+static const _Unwind_Exception_Class EXCEPTION_CLASS = 0x7765667400000000;
+
 /* In wf_try.go->flags: the record is no weft_try but a guard around a defer's function. */
 enum { GUARD = 1 << 16 };
 
@@ -54,6 +57,9 @@ struct cause {
 
 /* Not on the stack: cleanups run on the very frames that are left. */
 struct wf_departure {
+    /* Zero. C++ keeps a type and handlers before the exceptions that it makes; std::terminate looks there before it asks
+     * whose the exception is. */
+    uint64_t cpp_header[16];
     struct _Unwind_Exception exception;
     struct wf_departure *outer;     /* the one whose cleanup raised this one */
     struct wf_departure *overtaken; /* list by `outer`: may still be looked at by frames that are being left */
@@ -238,7 +244,7 @@ static _Noreturn void leave_frames(struct wf_routine *self, struct wf_departure 
 {
     push(self, d);
     d->to = destination(self, d->cause.panicked);
-    memcpy(&d->exception.exception_class, "weft\0\0\0\0", sizeof(d->exception.exception_class));
+    d->exception.exception_class = EXCEPTION_CLASS;
     d->exception.exception_cleanup = swallowed;
     _Unwind_ForcedUnwind(&d->exception, stop_at, d);
     arrive(d); /* a frame could not be walked */
