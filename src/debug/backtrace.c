@@ -6,7 +6,7 @@
  * Printing happens in a child process made for it: debug information is read by a library that allocates, takes locks,
  * needs more stack than a routine has, and may fault on a broken file or on a process whose memory is broken. The child
  * has a copy of everything, a large stack, and a time limit; it notes in shared memory how far it came. What it did not
- * print, the parent prints as bare addresses. In a signal handler the child walks the frames too, since the unwinder
+ * print, the parent prints as bare addresses: nothing that the parent does can wait for a lock. In a signal handler the child walks the frames too, since the unwinder
  * may fault on what caused the signal.
  *
  * Rejected: a thread instead of a process (a fault there ends all); linking libdw (a library that starts routines should
@@ -16,7 +16,6 @@
 #include "debug/backtrace.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -41,7 +40,7 @@
 #include <elfutils/libdwfl.h>
 #endif
 
-enum { PATIENCE_MS = 10000, CHILD_STACK_BYTES = 4 << 20 };
+enum { PATIENCE_MS = 5000, CHILD_STACK_BYTES = 4 << 20 };
 
 /* In memory shared with the child. */
 struct report {
@@ -284,11 +283,15 @@ static void wait_for_child(pid_t child)
     }
 }
 
+static void print_bare(const uintptr_t *trace, uint32_t from, uint32_t n)
+{
+    for (uint32_t i = from; i < n && i < WF_TRACE_MOST; i++)
+        wf_message("  #%u %#lx", i, (unsigned long)trace[i]);
+}
+
 static void print_the_rest(const struct report *report)
 {
-    uint32_t n = wf_load_acquire(&report->n), printed = wf_load_acquire(&report->n_printed);
-    for (uint32_t i = printed; i < n && i < WF_TRACE_MOST; i++)
-        wf_message("  #%u %#lx", i, (unsigned long)report->trace[i]);
+    print_bare(report->trace, wf_load_acquire(&report->n_printed), wf_load_acquire(&report->n));
 }
 
 static struct report *new_report(void)
@@ -297,40 +300,35 @@ static struct report *new_report(void)
     return p != MAP_FAILED ? p : NULL;
 }
 
-void wf_backtrace_print(const uintptr_t *trace, size_t n)
-{
-    struct report *report = new_report();
-    pid_t child = -1;
-    if (n > WF_TRACE_MOST)
-        n = WF_TRACE_MOST;
-    if (report != NULL) {
-        memcpy(report->trace, trace, n * sizeof(*trace));
-        wf_store_relaxed(&report->n, (uint32_t)n);
-        child = fork(); /* its handlers leave malloc in order */
-    }
-    if (child == 0) {
-        become_expendable();
-        print_on_large_stack(report);
-    }
-    if (child > 0) {
-        wait_for_child(child);
-        print_the_rest(report);
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            print_by_linker(i, trace[i]);
-    }
-    if (report != NULL)
-        munmap(report, sizeof(*report));
-}
-
-/* fork() of a signal handler: without the handlers that take locks. */
-static pid_t fork_in_handler(void)
+/* Without the handlers that fork() runs: they take locks, which in a program that panics or faults may be held for ever.
+ * So a lock of malloc may stay held in the child; then its time runs out. */
+static pid_t fork_without_handlers(void)
 {
 #if WF_HAVE__FORK
     return _Fork();
 #else
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 #endif
+}
+
+void wf_backtrace_print(const uintptr_t *trace, size_t n)
+{
+    struct report *report = new_report();
+    if (report == NULL) {
+        print_bare(trace, 0, (uint32_t)n);
+        return;
+    }
+    memcpy(report->trace, trace, n * sizeof(*trace));
+    wf_store_relaxed(&report->n, (uint32_t)n);
+    pid_t child = fork_without_handlers();
+    if (child == 0) {
+        become_expendable();
+        print_on_large_stack(report);
+    }
+    if (child > 0)
+        wait_for_child(child);
+    print_the_rest(report);
+    munmap(report, sizeof(*report));
 }
 
 /* In the child: it may fault. */
@@ -352,7 +350,7 @@ void wf_backtrace_fault(uintptr_t pc, uintptr_t sp)
         return;
     report->trace[0] = pc;
     wf_store_relaxed(&report->n, 1); /* when the child does not come further */
-    pid_t child = fork_in_handler();
+    pid_t child = fork_without_handlers();
     if (child == 0) {
         become_expendable();
         walk_from_fault(report, pc, sp);

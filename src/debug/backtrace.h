@@ -14,7 +14,7 @@
  * found. Addresses within the calls. Returns how many, at most `most`. Takes some KiB of stack. */
 size_t wf_backtrace_take(uintptr_t *ret_trace, size_t most, const void *caller);
 
-/* wf_hooks.trace_print: a line "weft:   #0 function at file:line" on stderr for each. Not for signal handlers. */
+/* wf_hooks.trace_print: a line "weft:   #0 function at file:line" on stderr for each, WF_TRACE_MOST at most. */
 void wf_backtrace_print(const uintptr_t *trace, size_t n);
 
 /* wf_overflow_hooks.trace: the frames that were interrupted at `pc`, their stack pointer being `sp`, by the signal whose

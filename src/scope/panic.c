@@ -236,7 +236,8 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
 static void swallowed(_Unwind_Reason_Code reason, struct _Unwind_Exception *exception)
 {
     (void)reason;
-    if (&innermost(current_routine())->exception == exception)
+    const struct wf_departure *d = innermost(current_routine());
+    if (d != NULL && exception == &d->exception)
         wf_fatal("a C++ catch (...) swallowed a panic without rethrowing it");
 }
 

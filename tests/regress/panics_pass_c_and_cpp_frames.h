@@ -12,7 +12,7 @@ typedef void call(void *arg);
 extern unsigned destroyed, caught; /* destructors, catch (...) that ran */
 
 void in_cpp_frame(call *fn, void *arg);     /* with a destructor */
-void in_cpp_rethrow(call *fn, void *arg);   /* ... under a catch (...) that waits and rethrows */
+void in_cpp_rethrow(call *fn, void *arg);   /* ... under a catch (...) that rethrows */
 void in_cpp_swallow(call *fn, void *arg);   /* under one that does not */
 void in_cpp_replace(call *fn, void *arg);   /* under one that panics itself */
 void in_cpp_defer(call *fn, void *arg);     /* between destructors, with weft_defer(fn, arg); panics */

@@ -943,38 +943,40 @@ Test(panic, on_panic_may_end_the_routine_alone, .timeout = 60)
 
 /* ---- places ---- */
 
-static bool moved;
+static atomic_bool moved, hogs_run;
 
-static void move_and_panic(void)
+/* Keeps the thread that it runs on. */
+static void hog_until_moved(void)
+{
+    atomic_store(&hogs_run, true);
+    while (!atomic_load(&moved))
+        ;
+}
+
+static void move_and_panic(weft_chan(int) go_on)
 {
     int first = gettid();
-    for (int i = 0; i < 1000 && gettid() == first; i++) {
-        burn_ms(20); /* the worker is taken away meanwhile */
-        weft_yield();
-    }
-    moved = gettid() != first;
+    start(hog_until_moved); /* next on this thread, once this routine waits */
+    require(weft_chan_recv(go_on, NULL) == 0);
+    require(gettid() != first);
+    atomic_store(&moved, true);
     weft_panic("elsewhere");
 }
 
-static int try_to_move(void)
+static int try_to_move(weft_chan(int) go_on)
 {
-    return weft_try(move_and_panic);
-}
-
-static void yield_while(const atomic_bool *go_on)
-{
-    while (atomic_load(go_on))
-        weft_yield();
+    return weft_try(move_and_panic, go_on);
 }
 
 Test(panic, is_caught_on_another_thread_than_the_try_began_on, .timeout = 60)
 {
-    static atomic_bool go_on = true;
+    weft_chan(int) go_on = weft_chan_make(int, 0);
     cr_assert_eq(weft_start(&(weft_config){.procs = 1}), 0);
-    start(yield_while, &go_on);
-    cr_assert_eq(in_routine(try_to_move), WEFT_EPANIC);
-    cr_assert(moved);
-    atomic_store(&go_on, false);
+    weft_future(int) f = weft_async(try_to_move, go_on);
+    eventually(atomic_load(&hogs_run));
+    cr_assert_eq(weft_chan_send(go_on, 1), 0);
+    cr_assert_eq(weft_await(f), WEFT_EPANIC);
+    cr_assert(atomic_load(&moved));
 }
 
 static void try_far_away(atomic_bool *done)
