@@ -21,18 +21,20 @@ WEFT_API WEFT_NORETURN void weft_panic(const char *format, ...) __attribute__((f
 struct weft__defer {
     void (*fn)(void *);
     void *arg;
+    uint64_t begun; /* weft__n_departures when the block began */
 };
-/* The slow way of weft__defer_run: some routine of the process is being left, perhaps the caller. */
+/* The slow way of weft__defer_run: something was raised since the block began, perhaps by the caller. */
 WEFT_API void weft__defer_end(struct weft__defer *d);
-/* Panics and exits on their way, in the whole process. */
-extern WEFT_API unsigned weft__n_departures;
+/* How many panics and exits have ever been raised in the process. */
+extern WEFT_API uint64_t weft__n_departures;
+#define WEFT__N_DEPARTURES __atomic_load_n(&weft__n_departures, __ATOMIC_RELAXED)
 
 /* clang, and any compiler of C++, end the process when a cleanup that runs because of a panic panics in turn: there the
  * library calls fn and takes its panic over. */
 static inline __attribute__((always_inline)) void weft__defer_run(struct weft__defer *d)
 {
 #if defined(__clang__) || defined(__cplusplus)
-    if (__builtin_expect(__atomic_load_n(&weft__n_departures, __ATOMIC_RELAXED) != 0, 0)) {
+    if (__builtin_expect(WEFT__N_DEPARTURES != d->begun, 0)) {
         weft__defer_end(d);
         return;
     }
@@ -63,7 +65,7 @@ template <typename P> struct weft__defer_argument {
 template <typename P>
 inline struct weft__defer weft__defer_of(void (*fn)(P *), typename weft__defer_argument<P>::type arg)
 {
-    struct weft__defer d = {(void (*)(void *))(void (*)(void))fn, (void *)arg};
+    struct weft__defer d = {(void (*)(void *))(void (*)(void))fn, (void *)arg, WEFT__N_DEPARTURES};
     return d;
 }
 }
@@ -72,8 +74,13 @@ inline struct weft__defer weft__defer_of(void (*fn)(P *), typename weft__defer_a
 #define WEFT__DEFER_INIT(fn_, arg_) \
     { \
         ((void)sizeof(char[sizeof(__typeof__((fn_)(arg_))) <= 8 ? 1 : -1]), (void (*)(void *))(void (*)(void))(fn_)), \
-            (void *)(uintptr_t)(1 ? (arg_) : (const volatile void *)0) \
+            (void *)(uintptr_t)(1 ? (arg_) : (const volatile void *)0), WEFT__DEFER_BEGUN \
     }
+#ifdef __clang__
+#define WEFT__DEFER_BEGUN WEFT__N_DEPARTURES
+#else
+#define WEFT__DEFER_BEGUN 0 /* gcc does not ask */
+#endif
 #endif
 #define weft_defer(fn, arg) WEFT__DEFER(WEFT__CAT(weft__defer_, __COUNTER__), fn, arg)
 #define WEFT__DEFER(d, fn, arg) \

@@ -3,6 +3,7 @@
 #ifndef WEFT_SCHED_TRY_H
 #define WEFT_SCHED_TRY_H
 
+#include <stdint.h>
 #include <unwind.h>
 #include <weft/panic.h>
 
@@ -10,7 +11,7 @@ struct wf_try {
     struct wf_try *outer; /* the enclosing one of the same routine or thread */
     void *frame;          /* frame pointer of the stub */
     struct weft__go *go;  /* where its result goes */
-    void *unused;
+    uint64_t begun;       /* how many departures had begun in the process: scope/panic.c */
 };
 
 /* Called by the stub. */

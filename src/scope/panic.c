@@ -6,8 +6,8 @@
  * frame of the try stub, or at the end of the stack. Where a frame cannot be walked, the rest is left without cleanups.
  *
  * What is on its way through a routine's frames is a departure. A cleanup that it runs may raise another: the routine
- * has a stack of them, the innermost first. One that comes to the frame whose cleanup raised it has overtaken the outer
- * one, which will never go on. Three compilers' worth of what happens then:
+ * has a stack of them, the innermost first. When one arrives, those that were raised after the weft_try that it arrives at
+ * began are over too: it has left the cleanups that they ran. In the frame whose cleanup raised it:
  *
  *   C by gcc                nothing special: the inner departure runs the frame's other cleanups, and goes on
  *   C by clang, C++ by any  a cleanup that raises ends the process (their tables say so). So a weft_defer calls its
@@ -44,7 +44,7 @@ enum { GUARD = 1 << 16 };
 void (*wf_on_panic)(const char *message, uint64_t routine_id, void *arg);
 void *wf_on_panic_arg;
 void (*const weft__try_capture)(void) __attribute__((visibility("default"))) = wf_try_stub;
-__attribute__((visibility("default"))) unsigned weft__n_departures; /* atomic; only compared with 0 */
+__attribute__((visibility("default"))) uint64_t weft__n_departures; /* atomic: how many have ever begun */
 
 /* What a departure carries. */
 struct cause {
@@ -61,10 +61,9 @@ struct wf_departure {
      * whose the exception is. */
     uint64_t cpp_header[16];
     struct _Unwind_Exception exception;
-    struct wf_departure *outer;     /* the one whose cleanup raised this one */
-    struct wf_departure *overtaken; /* list by `outer`: may still be looked at by frames that are being left */
-    struct wf_try *to;              /* NULL: the end of the routine */
-    uintptr_t low;                  /* lowest address of the frame whose cleanups run; what they call lies below */
+    struct wf_departure *outer; /* the one whose cleanup raised this one */
+    struct wf_try *to;          /* NULL: the end of the routine */
+    uint64_t number;            /* what begins later has seen a larger or equal weft__n_departures, what began before a lesser */
     struct cause cause;
 };
 
@@ -115,38 +114,17 @@ static void push(struct wf_routine *self, struct wf_departure *d)
     d->outer = extra->departures;
     extra->departures = d;
     extra->n_departures++;
-    __atomic_fetch_add(&weft__n_departures, 1, __ATOMIC_RELAXED);
+    d->number = __atomic_add_fetch(&weft__n_departures, 1, __ATOMIC_RELAXED);
 }
 
-static void discard(struct wf_departure *list)
+/* Ends those that were raised later than `begun`. */
+static void pop(struct wf_routine *self, uint64_t begun)
 {
-    while (list != NULL) {
-        struct wf_departure *next = list->outer;
-        discard(list->overtaken); /* as deep as panics in defers in panics */
-        free(list);
-        __atomic_fetch_sub(&weft__n_departures, 1, __ATOMIC_RELAXED);
-        list = next;
-    }
-}
-
-static void pop(struct wf_routine *self)
-{
-    struct wf_departure *d = self->extra->departures;
-    self->extra->departures = d->outer;
-    self->extra->n_departures--;
-    d->outer = NULL;
-    discard(d);
-}
-
-/* `d`, the innermost, is about to run cleanups of the frame that begins at `low`. */
-static void overtake(struct wf_routine *self, struct wf_departure *d, uintptr_t low)
-{
-    while (d->outer != NULL && low >= d->outer->low) {
-        struct wf_departure *outer = d->outer;
-        d->outer = outer->outer;
-        outer->outer = d->overtaken;
-        d->overtaken = outer;
+    struct wf_departure *d;
+    while ((d = innermost(self)) != NULL && d->number > begun) {
+        self->extra->departures = d->outer;
         self->extra->n_departures--;
+        free(d);
     }
 }
 
@@ -168,13 +146,14 @@ static struct wf_try *destination(struct wf_routine *self, bool panicked)
     return panicked ? *try_top(self) : innermost_guard(*try_top(self));
 }
 
-/* A defer's function was left by the innermost departure: the outer one, which runs the defer, goes on in its place. */
-static void take_over(struct wf_routine *self)
+/* A defer's function was left by `inner`: the departure that runs the defer goes on in its place. */
+static void take_over(struct wf_routine *self, const struct wf_try *guard, const struct wf_departure *inner)
 {
-    struct wf_departure *inner = innermost(self), *outer = inner->outer;
+    struct wf_departure *outer = inner->outer;
+    while (outer->number > guard->begun)
+        outer = outer->outer;
     outer->cause = inner->cause;
     outer->to = destination(self, inner->cause.panicked);
-    pop(self);
 }
 
 /* The routine's function was left: what was on its way arrives at whoever watches the routine. `message` is freed. */
@@ -189,8 +168,7 @@ static _Noreturn void end_of_routine(struct wf_thread *thread, struct wf_routine
         wf_leave(thread);
         nobody_sees(self, cause);
     }
-    while (innermost(self) != NULL)
-        pop(self);
+    pop(self, 0);
     wf_routine_end(thread);
 }
 
@@ -200,13 +178,11 @@ static _Noreturn void arrive(struct wf_departure *d)
     struct wf_try *to = d->to;
     *try_top(self) = to != NULL ? to->outer : NULL;
     if (to != NULL) {
-        overtake(self, d, (uintptr_t)to); /* where frames could not be walked it has not come by them */
-        if (is_guard(to)) {
-            take_over(self);
-        } else {
+        if (is_guard(to))
+            take_over(self, to, d);
+        else
             wf_panic_keep_message(d->cause.message);
-            pop(self);
-        }
+        pop(self, to->begun);
         wf_try_resume(to);
     }
     wf_locals_end();
@@ -227,8 +203,6 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
     /* Tries whose frames have been left catch nothing any more; those further up do, also what a cleanup raises. */
     while (*try_top(self) != NULL && low > (uintptr_t)*try_top(self))
         *try_top(self) = (*try_top(self))->outer;
-    overtake(self, d, low);
-    d->low = low;
     return _URC_NO_REASON;
 }
 
@@ -423,6 +397,7 @@ void wf_try_enter(struct wf_try *record)
 {
     struct wf_routine *self = current_routine();
     record->outer = *try_top(self);
+    record->begun = __atomic_load_n(&weft__n_departures, __ATOMIC_RELAXED);
     *try_top(self) = record;
 }
 
@@ -444,20 +419,14 @@ _Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unw
 
 /* ---- weft_defer, where a cleanup must not raise anything ---- */
 
-/* Of the frame that the innermost departure is leaving, or of one called from there, or is nothing leaving? */
-static bool is_being_left(const struct wf_departure *d, const struct weft__defer *defer)
-{
-    return d != NULL && (uintptr_t)defer >= d->low;
-}
-
 WF_PUBLIC void weft__defer_end(struct weft__defer *defer)
 {
-    struct wf_departure *d = innermost(current_routine());
-    if (!is_being_left(d, defer)) {
+    const struct wf_departure *d = innermost(current_routine());
+    bool is_left = d != NULL && defer->begun < d->number; /* the block began before: this is not its ordinary end */
+    if (!is_left) {
         defer->fn(defer->arg);
         return;
     }
-    d->low = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *); /* exactly, now: fn's frames lie below */
     WEFT__START(go, weft__try_capture, defer->fn, NULL, (uint32_t)GUARD, defer->arg);
 }
 

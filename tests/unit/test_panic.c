@@ -551,6 +551,28 @@ Test(defer, whose_function_has_defers_that_panic_is_left_by_that_panic, .timeout
     cr_assert_str_eq(weft_try_message(), "inside");
 }
 
+/* May be inlined into the frame that is being left. */
+static inline void try_a_block_inside(int *unused)
+{
+    (void)unused;
+    require(weft_try(fail_in_a_block_inside, "inside") == WEFT_EPANIC);
+    require(strcmp(weft_try_message(), "inside") == 0);
+}
+
+static void clean_up_with_blocks(void)
+{
+    __attribute__((cleanup(try_a_block_inside), unused)) int guard = 0;
+    weft_panic("%d %d %d %d %d %d %d %d %d %d %d %d %d %d outside", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+}
+
+Test(defer, that_panics_inside_a_cleanup_leaves_what_the_cleanup_tries, .timeout = 60)
+{
+    cr_assert_eq(weft_try(clean_up_with_blocks), WEFT_EPANIC);
+    cr_assert(told("bf"));
+    cr_assert_not_null(strstr(weft_try_message(), "14 outside"));
+    cr_assert_eq(wf_panic_departures(), 0);
+}
+
 static void try_in_a_defer(const char *message)
 {
     require(weft_try(fail_in_defers) == WEFT_EPANIC);
