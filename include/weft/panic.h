@@ -89,9 +89,9 @@ inline struct weft__defer weft__defer_of(void (*fn)(P *), typename weft__defer_a
 #ifndef __cplusplus
 /* int weft_try(fn, args...): calls fn(args...) here and now, drops its value. 0, or WEFT_EPANIC if it panicked: frames
  * between are left (defers and cleanup attributes run in code compiled with -fexceptions; one that panics in turn
- * replaces the panic; but a cleanup attribute or destructor that does so ends the process in code compiled by clang, and
- * in C++: use weft_defer for what may panic). A C++ catch (...) must rethrow, and not wait
- * before (C++ keeps what is caught in thread-local storage); no noexcept function may be left. */
+ * replaces the panic; but a cleanup attribute or destructor that does so ends the process without a report in code
+ * compiled by clang, and in C++: use weft_defer for what may panic). A C++ catch (...) must rethrow, and not wait before
+ * (C++ keeps what is caught in thread-local storage); no noexcept function may be left. */
 #define weft_try(fn, ...) WEFT__TRY(WEFT__CAT(weft__go_, __COUNTER__), fn __VA_OPT__(, ) __VA_ARGS__)
 #define WEFT__TRY(g, fn, ...) \
     __extension__({ \
