@@ -78,7 +78,8 @@ WEFT_API void weft__future_detach(struct weft__future *f);
 /* bool weft_future_done(f): true once weft_await(f) would not wait. */
 #define weft_future_done(f) weft__future_done(weft__future_of(f))
 
-/* void weft_detach(f): nobody will look at f again; it is given back when its routine ends. */
+/* void weft_detach(f): nobody will look at f again; it is given back when its routine ends. A panic of it that nobody has
+ * been told of by then is one that nobody sees: it stops the process (weft/panic.h). */
 #define weft_detach(f) weft__future_detach(weft__future_of(f))
 #endif
 

@@ -14,8 +14,9 @@ typedef struct weft_config {
     unsigned procs;         /* workers, 1 to 1024; default WEFT_PROCS, else the CPUs allowed by affinity and cgroup quota */
     size_t stack_size;      /* bytes of virtual stack of a routine, a power of two, 16 KiB to 64 MiB; default WEFT_STACK, else 64 KiB */
     size_t stack_memory;    /* bytes of address space for all stacks together; default 256 GiB or what the system gives */
-    /* Called on the panicking routine instead of the report and SIGABRT when nobody can see a panic; the process is
-     * aborted if it returns. */
+    /* Called instead of the report when nobody can see a panic, on the routine or thread that panicked (or detached the
+     * future of one that had), perhaps by several at once. It may wait; the process is aborted when it returns, and with
+     * the report when it panics itself. It may exit, or end its routine by weft_exit(): then the process goes on. */
     void (*on_panic)(const char *message, uint64_t routine_id, void *arg);
     void *on_panic_arg;
 } weft_config;

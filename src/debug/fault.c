@@ -3,6 +3,7 @@
 #include "debug/fault.h"
 
 #include "coro/coro.h"
+#include "debug/backtrace.h"
 #include "sched/thread.h"
 #include "stack/arena.h"
 
@@ -45,4 +46,4 @@ static bool describe(const void *address, struct wf_fault *ret_fault)
     return true;
 }
 
-const struct wf_overflow_hooks wf_fault_hooks = {.describe = describe};
+const struct wf_overflow_hooks wf_fault_hooks = {.describe = describe, .trace = wf_backtrace_fault};

@@ -16,6 +16,7 @@
 #include "base/membarrier.h"
 #include "chan/chan.h"
 #include "chan/select.h"
+#include "debug/backtrace.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
 #include "debug/watch.h"
@@ -60,6 +61,8 @@ struct wf_hooks wf_hooks = {
     .child_refused = wf_child_refused,
     .frames_check = wf_frames_check,
     .end_locals = wf_locals_end,
+    .trace_take = wf_backtrace_take,
+    .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
     .pilot_round = wf_watch_round,
 };

@@ -6,6 +6,8 @@
 #include "arch/context.h"
 #include "sched/routine.h"
 
+enum { WF_TRACE_MOST = 64 };
+
 struct wf_hooks {
     /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
     int (*ensure_started)(void);
@@ -25,6 +27,11 @@ struct wf_hooks {
     void (*child_refused)(struct wf_thread *thread, const void *scope_ref, int error);
     /* Why the blocks that the routine is in end its wait: 0 or a negative errno. Arms their timers. Inside the runtime. */
     int (*frames_check)(struct wf_thread *thread, struct wf_routine *self);
+    /* The calling frames, from the one that `caller` is a return address in: addresses within the calls, at most `most`.
+     * Returns how many. Outside the runtime. */
+    size_t (*trace_take)(uintptr_t *ret_trace, size_t most, const void *caller);
+    /* A line on stderr for each, WF_TRACE_MOST at most. Outside the runtime. */
+    void (*trace_print)(const uintptr_t *trace, size_t n);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
     /* Once a round of the pilot. */

@@ -32,6 +32,7 @@ struct wf_routine;
 struct wf_thread;
 struct wf_worker;
 struct wf_future;
+struct wf_departure;
 struct wf_extra;
 struct wf_try;
 struct wf_frame;
@@ -117,7 +118,7 @@ struct WF_ALIGNED_LINE wf_routine {
     struct wf_link sibling;                 /* scope's lock: the children of one scope */
     struct wf_spinlock cancel_lock;
     uint32_t shields;                       /* owner under cancel_lock: weft_shield blocks that it is in */
-    uint32_t departures;                    /* owner: panics and weft_exits whose unwinding is in progress */
+    bool thread_ends;                       /* owner: a plain thread that leaves its frames by pthread_exit */
     _Atomic uint32_t cancel_felt;           /* 1: a wait was ended by WF_PENDING_CANCEL */
 #if WF_TSAN || WF_ASAN
     void *sanitizer;     /* TSan: its fibre context; ASan: the saved fake stack */
@@ -134,6 +135,8 @@ struct wf_extra {
     struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run */
     uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
     char *panic_message;     /* what weft_try_message returns */
+    struct wf_departure *departures; /* panics and exits on their way through its frames, the last first: scope/panic.c */
+    uint32_t n_departures;
     struct wf_local *locals; /* malloc'd array: scope/local.c */
     uint32_t n_locals;
 };

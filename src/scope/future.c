@@ -37,6 +37,7 @@ struct wf_future *wf_future_create(struct wf_worker *worker)
     }
     f->waiters = NULL;
     f->detached = false;
+    wf_store_relaxed(&f->seen, false);
     f->done = NULL;
     wf_store_relaxed(&f->state, WF_FUTURE_PENDING);
     return f;
@@ -103,17 +104,14 @@ void wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struc
 
 bool wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const char *message)
 {
-    size_t size = strlen(message) + 1;
-    char *copy = wf_object_alloc(size); /* stays, as the future does */
-    if (copy != NULL)
-        memcpy(copy, message, size);
+    char *note = wf_panic_note(thread->current, message); /* stays, as the future does */
     wf_spinlock_lock(&f->lock);
     if (f->detached) {
         wf_spinlock_unlock(&f->lock);
         return false;
     }
     struct weft__chan *done = f->done;
-    f->message = copy;
+    f->message = note;
     publish(thread, f, WF_FUTURE_PANICKED, done);
     return true;
 }
@@ -172,14 +170,13 @@ static bool settled(struct wf_future *f)
 
 _Noreturn void wf_future_raise(struct wf_future *f)
 {
+    wf_store_relaxed(&f->seen, true);
     weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
 }
 
 _Noreturn void wf_future_interrupted(int error)
 {
-    if (error == -ECANCELED)
-        weft_exit(); /* weft_stop: there is no value to go on with */
-    weft_panic("weft_await: the wait was ended: %s", strerror(-error));
+    wf_panic_error(error, "weft_await: the wait was ended: %s", strerror(-error)); /* there is no value to go on with */
 }
 
 WF_PUBLIC int weft__future_wait(struct weft__future *handle)
@@ -190,6 +187,7 @@ WF_PUBLIC int weft__future_wait(struct weft__future *handle)
         return error;
     if (wf_load_acquire(&f->state) != WF_FUTURE_PANICKED)
         return 0;
+    wf_store_relaxed(&f->seen, true);
     wf_panic_keep_message(f->message);
     return WEFT_EPANIC;
 }
@@ -250,10 +248,14 @@ WF_PUBLIC void weft__future_detach(struct weft__future *handle)
         return;
     struct wf_thread *thread = wf_enter();
     wf_spinlock_lock(&f->lock);
-    bool done = wf_load_relaxed(&f->state) != WF_FUTURE_PENDING;
+    enum wf_future_state state = wf_load_relaxed(&f->state);
     f->detached = true;
     wf_spinlock_unlock(&f->lock);
-    if (done)
+    if (state == WF_FUTURE_PANICKED && !wf_load_relaxed(&f->seen)) {
+        wf_leave(thread);
+        wf_panic_unseen(f->message);
+    }
+    if (state != WF_FUTURE_PENDING)
         wf_future_free(thread->worker, f);
     wf_leave(thread);
 }

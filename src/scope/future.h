@@ -19,6 +19,7 @@ struct wf_future {
     _Atomic uint8_t state;
     bool x87;                  /* payload: the value is x87_value */
     bool detached;             /* lock: nobody will ask; freed when settled */
+    _Atomic bool seen;         /* PANICKED: somebody was told. Whoever detaches has ordered that before itself */
     struct wf_waiter *waiters; /* lock; newest first */
     union {
         struct weft__chan *done; /* PENDING; lock: closed when it settles; NULL: nobody has asked for it */
@@ -42,7 +43,7 @@ bool wf_future_settle_panic(struct wf_thread *thread, struct wf_future *f, const
 int wf_future_join(struct wf_future *f);
 /* ... when it has settled by a panic, */
 _Noreturn void wf_future_raise(struct wf_future *f);
-/* ... and when the wait was ended: by weft_stop the routine ends here, otherwise it panics. */
+/* ... and when the wait was ended by `error`. */
 _Noreturn void wf_future_interrupted(int error);
 
 /* wf_wait_ops.abort of WF_WAIT_FUTURE. */

@@ -250,6 +250,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         pass_on(previous, signal, info, context);
     } else if (is_overflow(&fault, info, registers.sp)) {
         report_overflow(&fault);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc, registers.sp);
         if (is_function(previous))
             call_previous(previous, signal, info, context);
         die(signal);
@@ -257,6 +259,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         call_previous(previous, signal, info, context);
     } else {
         report_bad_address(&fault, signal, info, registers.pc);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc, registers.sp);
         die(signal);
     }
     errno = saved;

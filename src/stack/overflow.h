@@ -38,6 +38,8 @@ struct wf_overflow_hooks {
     /* The routine running on the calling thread, which faulted at `address`; false: none, it is a plain thread or in the
      * scheduler's loop. Async-signal-safe: called in the handler. */
     bool (*describe)(const void *address, struct wf_fault *ret_fault);
+    /* Writes the calls that led to the fault at `pc`, after the line that reports it; may be NULL. In the handler too. */
+    void (*trace)(uintptr_t pc, uintptr_t sp);
 };
 
 /* Installs the handlers, remembers those it finds. 0 or a negative errno. Not twice without an uninstall. */

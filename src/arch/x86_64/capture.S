@@ -112,6 +112,7 @@ END(wf_captured_call)
  * Frame below rbp: rbx r12 r13 r14 r15 pad(8), struct wf_try, struct wf_captured. */
 #define SAVED 48
 PROC(wf_try_stub)
+    .cfi_personality 0x1b, wf_try_personality /* pc-relative, 4 bytes */
     pushq %rbp
     .cfi_def_cfa_offset 16
     .cfi_offset %rbp, -16

@@ -3,7 +3,6 @@
 #include "arch/context.h"
 #include "arch/coro.h"
 
-void wf_entry(void);
 void wf_coro_entry(void);
 
 void *wf_context_prepare(struct wf_routine *fresh, void *top, void (*fn)(void), const uint64_t *words, uint64_t n_words)

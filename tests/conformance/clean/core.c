@@ -1,5 +1,5 @@
 // needs: routine chan select time future panic
-/* macros.c without scopes, promises, defers, collected memory and I/O: proper use compiles without a warning under
+/* macros.c without scopes, promises, collected memory and I/O: proper use compiles without a warning under
  * -Wall -Wextra -Wconversion -Wshadow, nested too, with narrow types, in a file that has its own variables called c, f,
  * v, s, i, n, r, out, status (contract 1.10). Never run. */
 #include <stdio.h>
@@ -13,6 +13,10 @@ static double halve(float x, char c) { return (double)x / c; }
 static struct point make_point(short x) { struct point p = {x, (short)(x + 1)}; return p; }
 static int length(const char *text, const int *list) { return text[0] + list[0]; }
 static weft_chan(int) numbers(weft_chan(int) c) { return c; }
+
+static void note(void *arg) { ++*(int *)arg; }
+static void add_one(int *p) { ++*p; }
+static int look(const char *text) { return text[0]; }
 
 struct holder { weft_chan(char *) names; weft_future(int) f; };
 
@@ -28,6 +32,16 @@ int main(void)
     unsigned char v = 0;
     struct point p = {1, 2};
     int list[3] = {1, 2, 3};
+
+    weft_defer(note, &out);
+    weft_defer(add_one, list);
+    for (int k = 0; k < n; k++) {
+        weft_defer(note, k > 1 ? &out : &r);
+        weft_defer(look, "text");
+        weft_defer(note, NULL);
+        if (k == 2)
+            break;
+    }
 
     weft_go(none);
     weft_go(add, n, 4);
