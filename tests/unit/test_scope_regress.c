@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* test_scope_regress.c - scopes and deadlines: what once went wrong. */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <pthread.h>
+
+#include <weft/weft.h>
+
+#include "../support/expect.h"
+
+/* ---- deadlines around sleeps ---- */
+
+static int sleep_in_a_passed_deadline(void)
+{
+    int error = 0;
+    weft_deadline(1000 * WEFT_MS) weft_deadline(0) error = weft_sleep(500 * WEFT_MS);
+    return error;
+}
+
+/* The outer deadline was armed under the lock that arming takes. */
+Test(scope_regress, a_passed_deadline_inside_another_ends_a_sleep, .timeout = 60)
+{
+    cr_assert_eq(weft_await(weft_async(sleep_in_a_passed_deadline)), -ETIMEDOUT);
+}
+
+static int sleep_until_about_the_deadline(int n)
+{
+    for (int i = 0; i < n; i++)
+        weft_deadline(200 * WEFT_US)
+        {
+            require(weft_sleep(1000) == 0);
+            int error = weft_sleep(195 * WEFT_US + i % 40 * 500);
+            require(error == 0 || error == -ETIMEDOUT);
+        }
+    return 0;
+}
+
+/* Ending a sleep waited for its expiry, which came later in the same batch of timers, by the same thread. */
+Test(scope_regress, a_deadline_and_a_sleep_expire_together, .timeout = 60)
+{
+    int err = -1;
+    weft_scope(s, &err)
+    {
+        for (int i = 0; i < 4; i++)
+            weft_scope_go(s, sleep_until_about_the_deadline, 300);
+    }
+    cr_assert_eq(err, 0);
+}
+
+/* ---- deadlines of plain threads ---- */
+
+static int nothing(void)
+{
+    return 0;
+}
+
+/* Its timer was given to a worker that did not exist any more. */
+Test(scope_regress, a_plain_threads_deadline_counts_after_the_runtime_was_stopped, .timeout = 60)
+{
+    cr_assert_eq(weft_await(weft_async(nothing)), 0);
+    cr_assert_eq(weft_stop(), 0);
+    int64_t begin = clock_ns();
+    int error = 0;
+    weft_deadline(10 * WEFT_MS) error = weft_sleep(30000 * WEFT_MS);
+    cr_assert_eq(error, -ETIMEDOUT);
+    cr_assert_lt(clock_ns() - begin, 20000 * WEFT_MS);
+}
+
+/* ---- ends ---- */
+
+static int sleep_long(void)
+{
+    return weft_sleep(30000 * WEFT_MS);
+}
+
+static void *exit_in_a_scope(void *arg)
+{
+    weft_scope(s)
+    {
+        require(weft_scope_go(s, sleep_long) == 0);
+        weft_exit();
+    }
+    return arg;
+}
+
+/* It waited for the children without cancelling them. */
+Test(scope_regress, weft_exit_on_a_plain_thread_cancels_the_scope, .timeout = 60)
+{
+    pthread_t thread;
+    int64_t begin = clock_ns();
+    require(pthread_create(&thread, NULL, exit_in_a_scope, NULL) == 0);
+    pthread_join(thread, NULL);
+    cr_assert_lt(clock_ns() - begin, 20000 * WEFT_MS);
+}
