@@ -55,7 +55,7 @@ unsigned wf_panic_departures(void)
     return current_routine()->departures;
 }
 
-/* Blocks in code without cleanups are left here. */
+/* Blocks in code without cleanups are left here, if no frame further up has been. */
 static void leave_blocks(struct wf_try *to)
 {
     struct wf_scope *scope = wf_scope_of_child(current_routine());
@@ -102,6 +102,7 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
     bool arrived = d->to != NULL && (uintptr_t)_Unwind_GetCFA(context) > (uintptr_t)d->to;
     if (arrived || (actions & _UA_END_OF_STACK) != 0)
         arrive(d);
+    wf_frames_leave_below((uintptr_t)_Unwind_GetCFA(context));
     return _URC_NO_REASON;
 }
 

@@ -107,6 +107,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
     scope->joining = false;
     scope->panicked = false;
     scope->error = 0;
+    scope->block = block;
     scope->departures = wf_panic_departures();
     scope->message = NULL;
     wf_frame_push(self, &scope->frame, WF_FRAME_SCOPE);
@@ -364,19 +365,46 @@ WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int err
 
 /* ---- blocks whose cleanup did not run ---- */
 
+static struct wf_routine *current(void)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_routine *self = thread->current;
+    wf_leave(thread);
+    return self;
+}
+
+static void leave_any(struct wf_frame *frame)
+{
+    if (frame->kind == WF_FRAME_SCOPE)
+        wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
+    else if (frame->kind == WF_FRAME_DEADLINE)
+        wf_deadline_leave(frame);
+    else
+        wf_shield_leave(frame);
+}
+
 void wf_frames_leave(struct wf_frame *outer)
 {
+    struct wf_frame *frame;
+    while ((frame = current()->frame) != outer)
+        leave_any(frame);
+}
+
+/* Where the block lies that the user sees. */
+static uintptr_t place_of(const struct wf_frame *frame)
+{
+    return frame->kind == WF_FRAME_SCOPE ? (uintptr_t)wf_container_of(frame, struct wf_scope, frame)->block
+                                         : (uintptr_t)frame;
+}
+
+void wf_frames_leave_below(uintptr_t top)
+{
+    uintptr_t bottom = (uintptr_t)__builtin_frame_address(0); /* a sanitizer may have put blocks elsewhere */
     for (;;) {
-        struct wf_thread *thread = wf_enter();
-        struct wf_frame *frame = thread->current->frame;
-        wf_leave(thread);
-        if (frame == outer)
+        struct wf_routine *self = current();
+        struct wf_frame *frame = self->frame;
+        if (frame == NULL || frame->owner != self || place_of(frame) < bottom || place_of(frame) >= top)
             return;
-        if (frame->kind == WF_FRAME_SCOPE)
-            wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
-        else if (frame->kind == WF_FRAME_DEADLINE)
-            wf_deadline_leave(frame);
-        else
-            wf_shield_leave(frame);
+        leave_any(frame);
     }
 }

@@ -93,3 +93,46 @@ Test(scope_regress, weft_exit_on_a_plain_thread_cancels_the_scope, .timeout = 60
     pthread_join(thread, NULL);
     cr_assert_lt(clock_ns() - begin, 20000 * WEFT_MS);
 }
+
+/* What a block is in code compiled without -fexceptions: no cleanup leaves it when a panic passes. */
+static __attribute__((noinline)) int panic_in_blocks_without_cleanups(void)
+{
+    struct weft__scope_block scope;
+    struct weft__deadline deadline;
+    struct weft__shield shield;
+    weft__scope_enter(&scope, NULL);
+    require(weft_scope_go(scope.ref, sleep_long) == 0);
+    weft__deadline_enter(&deadline, 2 * WEFT_MS);
+    require(weft_sleep(1000) == 0);
+    weft__shield_enter(&shield);
+    weft_panic("in code without cleanups");
+}
+
+static void overwrite_the_stack_and_sleep(int *guarded)
+{
+    volatile unsigned char where_they_were[4096];
+    for (size_t i = 0; i < sizeof(where_they_were); i++)
+        where_they_were[i] = 0x5a;
+    require(weft_sleep(5 * WEFT_MS) == 0 && *guarded == 1);
+}
+
+static int panic_through_both(void)
+{
+    int guarded __attribute__((cleanup(overwrite_the_stack_and_sleep))) = 1;
+    int err = -1;
+    weft_scope(s, &err) return panic_in_blocks_without_cleanups();
+    return err;
+}
+
+static int try_both(void)
+{
+    for (int i = 0; i < 20; i++)
+        require(weft_try(panic_through_both) == WEFT_EPANIC);
+    return weft_sleep(5 * WEFT_MS);
+}
+
+/* Its blocks stayed in the routine's chain, and their timers in the wheel, while other cleanups used the stack. */
+Test(scope_regress, cleanups_run_after_a_panic_has_left_code_without_them, .timeout = 60)
+{
+    cr_assert_eq(weft_await(weft_async(try_both)), 0);
+}
