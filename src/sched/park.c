@@ -328,6 +328,8 @@ void wf_timer_arm(struct wf_thread *thread, struct wf_timer *timer)
         wf_timers_add(&worker->timers, timer);
         return;
     }
+    if (WF_UNLIKELY(wf_n_workers == 0))
+        return; /* weft_stop has been called: as if it had been armed before */
     worker = &wf_workers[0]; /* it has a thread for as long as the runtime runs */
     if (wf_timers_add(&worker->timers, timer)) {
         wf_fence_seq_cst();

@@ -74,6 +74,7 @@ struct wf_worker {
     struct wf_scope *free_scopes;               /* scopes' cells given back, linked by their room */
     void *dead_stack;                           /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
+    uint32_t n_free_scopes;
     uint32_t n_free_routines;
     uint32_t n_free_stacks;
     uint32_t free_stacks[WF_FREE_STACKS]; /* slot numbers, LIFO */

@@ -134,6 +134,7 @@ WF_NOINLINE int wf_future_join(struct wf_future *f)
         return 0;
     }
     if (wf_wait_begin(self, WF_WAIT_FUTURE, f)) {
+        wf_store_relaxed(&self->waits_on, 0); /* before the unlock: for NULL it is what wf_future_abort goes by */
         wf_spinlock_unlock(lock);
         return wf_wait_refused(thread, self);
     }
@@ -177,8 +178,11 @@ _Noreturn void wf_future_raise(struct wf_future *f)
 
 _Noreturn void wf_future_interrupted(int error)
 {
-    if (error == -ECANCELED)
-        weft_exit(); /* weft_stop: there is no value to go on with */
+    struct wf_thread *thread = wf_enter();
+    bool is_routine = (thread->current->flags & WF_FOREIGN) == 0;
+    wf_leave(thread);
+    if (error == -ECANCELED && is_routine)
+        weft_exit(); /* there is no value to go on with */
     weft_panic("weft_await: the wait was ended: %s", strerror(-error));
 }
 

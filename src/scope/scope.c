@@ -55,26 +55,54 @@ static bool is_named(const struct wf_scope *scope, const void *ref)
 
 /* ---- cells ---- */
 
+enum { CELLS_AT_A_TIME = 32 }; /* between a worker's list and the common one */
+
 static struct {
     struct wf_spinlock lock;
-    struct wf_scope *free; /* lock: of plain threads */
+    struct wf_scope *free; /* lock: of plain threads, and what workers have too many of */
 } common;
+
+static struct wf_scope *take_common(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    struct wf_scope *scope = common.free;
+    if (scope != NULL)
+        common.free = scope->below;
+    for (int i = 1; worker != NULL && common.free != NULL && i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *more = common.free;
+        common.free = more->below;
+        more->below = worker->free_scopes;
+        worker->free_scopes = more;
+        worker->n_free_scopes++;
+    }
+    wf_spinlock_unlock(&common.lock);
+    return scope;
+}
 
 static struct wf_scope *take_cell(struct wf_worker *worker)
 {
-    struct wf_scope *scope;
-    if (WF_LIKELY(worker != NULL)) {
-        scope = worker->free_scopes;
-        if (WF_LIKELY(scope != NULL))
-            worker->free_scopes = scope->below;
-    } else {
-        wf_spinlock_lock(&common.lock);
-        scope = common.free;
-        if (scope != NULL)
-            common.free = scope->below;
-        wf_spinlock_unlock(&common.lock);
+    struct wf_scope *scope = worker != NULL ? worker->free_scopes : NULL;
+    if (WF_LIKELY(scope != NULL)) {
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        return scope;
     }
+    scope = take_common(worker);
     return scope != NULL ? scope : wf_object_alloc(sizeof(*scope));
+}
+
+/* Scopes may be entered on one worker and left on another, always. */
+static WF_NOINLINE void share_cells(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    for (int i = 0; i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *scope = worker->free_scopes;
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        scope->below = common.free;
+        common.free = scope;
+    }
+    wf_spinlock_unlock(&common.lock);
 }
 
 static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
@@ -84,6 +112,8 @@ static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
     if (WF_LIKELY(worker != NULL)) {
         scope->below = worker->free_scopes;
         worker->free_scopes = scope;
+        if (WF_UNLIKELY(++worker->n_free_scopes == 2 * CELLS_AT_A_TIME))
+            share_cells(worker);
         return;
     }
     wf_spinlock_lock(&common.lock);
@@ -125,7 +155,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
 int wf_child_start(struct wf_thread *thread, struct wf_routine *child, void *ref, bool returns_error)
 {
     struct wf_scope *scope = cell_of(ref);
-    int error = wf_locals_inherit(thread->current, child);
+    int error = scope != NULL ? wf_locals_inherit(thread->current, child) : -EBADF;
     if (error != 0)
         return error;
     wf_spinlock_lock(&scope->lock);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include <weft/weft.h>
 
@@ -135,4 +137,68 @@ static int try_both(void)
 Test(scope_regress, cleanups_run_after_a_panic_has_left_code_without_them, .timeout = 60)
 {
     cr_assert_eq(weft_await(weft_async(try_both)), 0);
+}
+
+/* ---- races ---- */
+
+static _Atomic(weft_scope_ref) present;
+static atomic_bool done;
+
+static void *cancel_all_the_time(void *arg)
+{
+    while (!atomic_load(&done))
+        weft_cancel(atomic_load(&present));
+    return arg;
+}
+
+static int await_nothing(int n)
+{
+    weft_future(int) nothing_ever = NULL;
+    for (int i = 0; i < n; i++) {
+        int error = 0, value;
+        weft_scope(s)
+        {
+            atomic_store(&present, s);
+            error = weft_try_await(nothing_ever, &value);
+        }
+        require(error == -ECANCELED);
+    }
+    return 0;
+}
+
+/* A wait that was refused was ended once more by the canceller, and its routine ran twice. */
+Test(scope_regress, a_wait_for_no_future_is_ended_once, .timeout = 60)
+{
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, cancel_all_the_time, NULL) == 0);
+    cr_assert_eq(weft_await(weft_async(await_nothing, 2000)), 0);
+    atomic_store(&done, true);
+    pthread_join(thread, NULL);
+}
+
+/* ---- misuse ---- */
+
+static void go_into_no_scope(void)
+{
+    weft_scope_go((weft_scope_ref)NULL, nothing);
+}
+
+static void await_in_a_cancelled_scope(void)
+{
+    weft_scope(s)
+    {
+        weft_cancel(s);
+        weft_await((weft_future(int))NULL);
+    }
+}
+
+Test(scope_regress, no_scope_has_ended, .timeout = 60)
+{
+    cr_assert_eq(weft_try(go_into_no_scope), WEFT_EPANIC);
+}
+
+/* It ended the process' main thread, by pthread_exit. */
+Test(scope_regress, a_cancelled_await_panics_on_a_plain_thread, .timeout = 60)
+{
+    cr_assert_eq(weft_try(await_in_a_cancelled_scope), WEFT_EPANIC);
 }
