@@ -118,6 +118,8 @@ static int make_workers(unsigned n)
         state.n_mapped = n;
     }
     int64_t now = wf_now_ns();
+    for (uint32_t i = 0; i < n; i++)
+        wf_timers_clear(&wf_workers[i].timers); /* a plain thread may have armed one after the last stop */
     memset(wf_workers, 0, n * sizeof(struct wf_worker));
     for (uint32_t i = 0; i < n; i++) {
         struct wf_worker *w = &wf_workers[i];

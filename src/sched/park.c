@@ -209,6 +209,15 @@ static void sleep_expired(void *arg)
     wf_ready(wf_thread_self(), r);
 }
 
+/* From here on the sleep cannot be ended by others. An aborter must not have to wait for the expiry: that may come
+ * later in the very batch whose earlier item the aborter is. */
+static bool claim_sleep(struct wf_timer *timer)
+{
+    struct wf_routine *r = timer->arg;
+    wf_store_release(&r->waits_on, 0);
+    return true;
+}
+
 static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *set)
 {
     wf_spinlock_lock(&set->lock);
@@ -222,8 +231,8 @@ static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *s
 
 /* wf_wait_ops.abort of WF_WAIT_SLEEP: being taken out of its set is the claim. A stale r is a descriptor, which stays
  * readable but may hold another routine's captured words by now: so its timer's set is believed only if it is one of the
- * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
- * `waits_on` is cleared; both windows are a few instructions long, hence the loop. */
+ * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in
+ * a set, under that set's lock, and its timer leaves the set just after claim_sleep() has cleared it: hence the loop. */
 bool wf_sleep_abort(struct wf_routine *r, void *object)
 {
     while (wf_load_acquire(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object)) {
@@ -286,13 +295,18 @@ WF_PUBLIC int weft_sleep(weft_duration d)
     int64_t deadline = wf_deadline_after(wf_now_ns(), d);
     if (WF_UNLIKELY(worker == NULL))
         return sleep_foreign(thread, deadline);
-    if (WF_UNLIKELY((self->flags & WF_SCOPED) != 0))
-        wf_hooks.frames_check(thread, self); /* arms deadlines, which cannot be done under the lock that follows */
+    /* Arms deadlines, which cannot be done under the lock that follows. If it finds an end, it has not armed those further
+     * out, and the look under the lock must not get there either. */
+    int over = WF_UNLIKELY((self->flags & WF_SCOPED) != 0) ? wf_hooks.frames_check(thread, self) : 0;
+    if (WF_UNLIKELY(over != 0)) {
+        wf_leave(thread);
+        return over;
+    }
     struct wf_timers *set = &worker->timers;
     struct wf_timer *timer = &self->wait.timer;
     timer->deadline_ns = deadline;
     timer->period_ns = 0;
-    timer->claim = NULL;
+    timer->claim = claim_sleep;
     timer->expire = sleep_expired;
     timer->arg = self;
     wf_store_relaxed(&timer->set, NULL); /* not pending; the captured arguments were here */
@@ -314,6 +328,8 @@ void wf_timer_arm(struct wf_thread *thread, struct wf_timer *timer)
         wf_timers_add(&worker->timers, timer);
         return;
     }
+    if (WF_UNLIKELY(wf_n_workers == 0))
+        return; /* weft_stop has been called: as if it had been armed before */
     worker = &wf_workers[0]; /* it has a thread for as long as the runtime runs */
     if (wf_timers_add(&worker->timers, timer)) {
         wf_fence_seq_cst();

@@ -76,6 +76,7 @@ struct wf_worker {
     size_t dead_stack_size;
     struct weft_coro *free_coros;               /* coroutines that have ended, with their stacks: coro/coro.c */
     uint32_t n_free_coros;
+    uint32_t n_free_scopes;
     uint32_t n_free_routines;
     uint32_t n_free_stacks;
     uint32_t free_stacks[WF_FREE_STACKS]; /* slot numbers, LIFO */

@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "sched/hooks.h"
 #include "sched/sched.h"
+#include "sched/worker.h"
 #include "scope/cancel.h"
 #include "time/clock.h"
 
@@ -55,6 +56,9 @@ WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *blo
 {
     struct deadline *deadline = (struct deadline *)(void *)block;
     struct wf_routine *self = current();
+    /* A plain thread after weft_stop: nobody would run the timer. */
+    if (WF_UNLIKELY((self->flags & WF_FOREIGN) != 0) && wf_n_workers == 0 && wf_hooks.ensure_started() != 0)
+        wf_misuse("weft_deadline: the runtime cannot be started");
     deadline->entered_ns = wf_coarse_now_ns();
     deadline->duration_ns = d;
     wf_store_relaxed(&deadline->state, IDLE);
@@ -135,8 +139,9 @@ bool wf_deadline_arm(struct wf_thread *thread, struct wf_frame *frame)
 bool wf_deadline_passed(struct wf_frame *frame)
 {
     struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    /* Its timer may be late when all workers compute. The coarse clock is never ahead. */
     if (wf_load_acquire(&deadline->state) == ARMED)
-        return wf_load_relaxed(&frame->reason) != 0;
+        return wf_load_relaxed(&frame->reason) != 0 || deadline->timer.deadline_ns <= wf_coarse_now_ns();
     int64_t now = wf_now_ns();
     return due(deadline, now) <= now;
 }

@@ -64,6 +64,9 @@ WF_INLINE void wf_frame_pop(struct wf_routine *self, struct wf_frame *frame)
 /* Leaves the blocks that are inside of `outer` (NULL: all but the scope that a child was started in), of frames that
  * have been left without running their cleanups. Outside the runtime; waits for children. */
 void wf_frames_leave(struct wf_frame *outer);
+/* The same of those on the calling stack below `top`: the frames they were in have been left, and are about to be
+ * overwritten by the cleanups of frames further up. */
+void wf_frames_leave_below(uintptr_t top);
 
 /* hooks.frames_check. */
 int wf_frames_check(struct wf_thread *thread, struct wf_routine *self);

@@ -132,6 +132,7 @@ WF_NOINLINE int wf_future_join(struct wf_future *f)
         return 0;
     }
     if (wf_wait_begin(self, WF_WAIT_FUTURE, f)) {
+        wf_store_relaxed(&self->waits_on, 0); /* before the unlock: for NULL it is what wf_future_abort goes by */
         wf_spinlock_unlock(lock);
         return wf_wait_refused(thread, self);
     }

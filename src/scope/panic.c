@@ -216,6 +216,7 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
     bool arrived = d->to != NULL && low > (uintptr_t)d->to;
     if (arrived || (actions & _UA_END_OF_STACK) != 0)
         arrive(d);
+    wf_frames_leave_below(low);
     /* Tries whose frames have been left catch nothing any more; those further up do, also what a cleanup raises. */
     while (*try_top(self) != NULL && low > (uintptr_t)*try_top(self))
         *try_top(self) = (*try_top(self))->outer;

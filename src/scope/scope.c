@@ -55,26 +55,54 @@ static bool is_named(const struct wf_scope *scope, const void *ref)
 
 /* ---- cells ---- */
 
+enum { CELLS_AT_A_TIME = 32 }; /* between a worker's list and the common one */
+
 static struct {
     struct wf_spinlock lock;
-    struct wf_scope *free; /* lock: of plain threads */
+    struct wf_scope *free; /* lock: of plain threads, and what workers have too many of */
 } common;
+
+static struct wf_scope *take_common(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    struct wf_scope *scope = common.free;
+    if (scope != NULL)
+        common.free = scope->below;
+    for (int i = 1; worker != NULL && common.free != NULL && i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *more = common.free;
+        common.free = more->below;
+        more->below = worker->free_scopes;
+        worker->free_scopes = more;
+        worker->n_free_scopes++;
+    }
+    wf_spinlock_unlock(&common.lock);
+    return scope;
+}
 
 static struct wf_scope *take_cell(struct wf_worker *worker)
 {
-    struct wf_scope *scope;
-    if (WF_LIKELY(worker != NULL)) {
-        scope = worker->free_scopes;
-        if (WF_LIKELY(scope != NULL))
-            worker->free_scopes = scope->below;
-    } else {
-        wf_spinlock_lock(&common.lock);
-        scope = common.free;
-        if (scope != NULL)
-            common.free = scope->below;
-        wf_spinlock_unlock(&common.lock);
+    struct wf_scope *scope = worker != NULL ? worker->free_scopes : NULL;
+    if (WF_LIKELY(scope != NULL)) {
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        return scope;
     }
+    scope = take_common(worker);
     return scope != NULL ? scope : wf_object_alloc(sizeof(*scope));
+}
+
+/* Scopes may be entered on one worker and left on another, always. */
+static WF_NOINLINE void share_cells(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    for (int i = 0; i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *scope = worker->free_scopes;
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        scope->below = common.free;
+        common.free = scope;
+    }
+    wf_spinlock_unlock(&common.lock);
 }
 
 static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
@@ -84,6 +112,8 @@ static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
     if (WF_LIKELY(worker != NULL)) {
         scope->below = worker->free_scopes;
         worker->free_scopes = scope;
+        if (WF_UNLIKELY(++worker->n_free_scopes == 2 * CELLS_AT_A_TIME))
+            share_cells(worker);
         return;
     }
     wf_spinlock_lock(&common.lock);
@@ -107,6 +137,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
     scope->joining = false;
     scope->panicked = false;
     scope->error = 0;
+    scope->block = block;
     scope->departures = wf_panic_departures();
     scope->message = NULL;
     wf_frame_push(self, &scope->frame, WF_FRAME_SCOPE);
@@ -124,7 +155,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
 int wf_child_start(struct wf_thread *thread, struct wf_routine *child, void *ref, bool returns_error)
 {
     struct wf_scope *scope = cell_of(ref);
-    int error = wf_locals_inherit(thread->current, child);
+    int error = scope != NULL ? wf_locals_inherit(thread->current, child) : -EBADF;
     if (error != 0)
         return error;
     wf_spinlock_lock(&scope->lock);
@@ -364,19 +395,46 @@ WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int err
 
 /* ---- blocks whose cleanup did not run ---- */
 
+static struct wf_routine *current(void)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_routine *self = thread->current;
+    wf_leave(thread);
+    return self;
+}
+
+static void leave_any(struct wf_frame *frame)
+{
+    if (frame->kind == WF_FRAME_SCOPE)
+        wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
+    else if (frame->kind == WF_FRAME_DEADLINE)
+        wf_deadline_leave(frame);
+    else
+        wf_shield_leave(frame);
+}
+
 void wf_frames_leave(struct wf_frame *outer)
 {
+    struct wf_frame *frame;
+    while ((frame = current()->frame) != outer)
+        leave_any(frame);
+}
+
+/* Where the block lies that the user sees. */
+static uintptr_t place_of(const struct wf_frame *frame)
+{
+    return frame->kind == WF_FRAME_SCOPE ? (uintptr_t)wf_container_of(frame, struct wf_scope, frame)->block
+                                         : (uintptr_t)frame;
+}
+
+void wf_frames_leave_below(uintptr_t top)
+{
+    uintptr_t bottom = (uintptr_t)__builtin_frame_address(0); /* a sanitizer may have put blocks elsewhere */
     for (;;) {
-        struct wf_thread *thread = wf_enter();
-        struct wf_frame *frame = thread->current->frame;
-        wf_leave(thread);
-        if (frame == outer)
+        struct wf_routine *self = current();
+        struct wf_frame *frame = self->frame;
+        if (frame == NULL || frame->owner != self || place_of(frame) < bottom || place_of(frame) >= top)
             return;
-        if (frame->kind == WF_FRAME_SCOPE)
-            wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
-        else if (frame->kind == WF_FRAME_DEADLINE)
-            wf_deadline_leave(frame);
-        else
-            wf_shield_leave(frame);
+        leave_any(frame);
     }
 }

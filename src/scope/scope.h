@@ -25,6 +25,7 @@ struct wf_scope {
     bool joining;            /* lock: the owner waits for n_held to become 0 */
     bool panicked;           /* lock: `error` is a panic */
     int32_t error;           /* lock: the first one of a child */
+    const void *block;       /* owner: the user's block, on the owner's stack */
     unsigned departures;     /* owner: wf_panic_departures() at its beginning */
     char *message;           /* lock: malloc'd, of the panic; NULL: none, or no memory for it */
     struct wf_scope *below;  /* owner's cancel_lock: the next outer scope of the same routine. Free: the next free one */
