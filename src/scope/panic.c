@@ -221,7 +221,9 @@ void wf_try_leave(struct wf_try *record)
 _Noreturn WF_PUBLIC void weft_exit(void)
 {
     struct wf_routine *self = current_routine();
-    if ((self->flags & WF_FOREIGN) != 0)
+    if ((self->flags & WF_FOREIGN) != 0) {
+        self->departures++; /* its scopes are cancelled on the way */
         pthread_exit(NULL);
+    }
     leave_frames(NULL, NULL);
 }
