@@ -202,6 +202,14 @@ WF_PUBLIC void weft_yield(void)
 
 /* ---- sleep ---- */
 
+/* Under the set's lock. Who ends waits must not wait for sleep_expired(), which may be its own next step: the timer of a
+ * deadline and that of a sleep inside become due in one batch. */
+static bool claim_sleep(struct wf_timer *timer)
+{
+    wf_store_relaxed(&wf_container_of(timer, struct wf_routine, wait.timer)->waits_on, 0);
+    return true;
+}
+
 static void sleep_expired(void *arg)
 {
     struct wf_routine *r = arg;
@@ -222,8 +230,8 @@ static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *s
 
 /* wf_wait_ops.abort of WF_WAIT_SLEEP: being taken out of its set is the claim. A stale r is a descriptor, which stays
  * readable but may hold another routine's captured words by now: so its timer's set is believed only if it is one of the
- * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
- * `waits_on` is cleared; both windows are a few instructions long, hence the loop. */
+ * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in a
+ * set, a window of a few instructions with the set locked, hence the loop; an expired one clears it before it leaves. */
 bool wf_sleep_abort(struct wf_routine *r, void *object)
 {
     while (wf_load_acquire(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object)) {
@@ -292,7 +300,7 @@ WF_PUBLIC int weft_sleep(weft_duration d)
     struct wf_timer *timer = &self->wait.timer;
     timer->deadline_ns = deadline;
     timer->period_ns = 0;
-    timer->claim = NULL;
+    timer->claim = claim_sleep;
     timer->expire = sleep_expired;
     timer->arg = self;
     wf_store_relaxed(&timer->set, NULL); /* not pending; the captured arguments were here */
@@ -314,6 +322,8 @@ void wf_timer_arm(struct wf_thread *thread, struct wf_timer *timer)
         wf_timers_add(&worker->timers, timer);
         return;
     }
+    if (wf_n_workers == 0)
+        return; /* weft_stop() has taken all timers away */
     worker = &wf_workers[0]; /* it has a thread for as long as the runtime runs */
     if (wf_timers_add(&worker->timers, timer)) {
         wf_fence_seq_cst();
