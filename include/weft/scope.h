@@ -90,7 +90,8 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
 
 /* weft_deadline(weft_duration d) statement: d after its beginning, the waiting calls inside give -ETIMEDOUT. Of nested
  * ones the earliest counts. Never early. It may be late by up to two ticks of the kernel's coarse clock (8 ms) if it is
- * longer than 100 of them, or if nobody inside waits at once. Cost: 6 ns if nobody waits; with the first wait a timer is
+ * longer than 100 of them, or if nobody inside waits at once. weft_stop() takes the timers away: a plain thread's wait
+ * goes on then until it is ended otherwise. Cost: 6 ns if nobody waits; with the first wait a timer is
  * armed, some 40 ns, which then serves all that are inside. */
 #define weft_deadline(d) WEFT__DEADLINE(WEFT__CAT(weft__de_, __COUNTER__), d)
 #define WEFT__DEADLINE(x, d) \

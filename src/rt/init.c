@@ -263,9 +263,12 @@ static void tear_down(void)
 {
     wf_pilot_stop();
     wf_threads_stop();
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        wf_timers_clear(&wf_workers[i].timers);
+    uint32_t n = wf_n_workers;
     wf_n_workers = 0;
+    while (plain_thread_inside(wf_thread_self())) /* it may be arming a timer */
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    for (uint32_t i = 0; i < n; i++)
+        wf_timers_clear(&wf_workers[i].timers);
     wf_watch_stop();
     wf_overflow_uninstall();
     wf_routines_fini();

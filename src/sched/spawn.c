@@ -177,19 +177,18 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go);
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 {
     struct wf_thread *thread = wf_enter();
+    int error = 0;
     if (WF_UNLIKELY(wf_n_workers == 0)) {
         wf_leave(thread);
-        int error = wf_hooks.ensure_started();
-        if (error != 0) {
-            go->result = error;
-            return;
-        }
+        error = wf_hooks.ensure_started();
         thread = wf_enter();
     }
-    go->result = spawn(thread, frame, go);
-    if (WF_UNLIKELY(go->result != 0)) {
+    if (WF_LIKELY(error == 0))
+        error = spawn(thread, frame, go);
+    go->result = error;
+    if (WF_UNLIKELY(error != 0)) {
         if ((go->flags & WEFT__GO_SCOPE) != 0)
-            wf_hooks.child_refused(thread, go->future, go->result);
+            wf_hooks.child_refused(thread, go->future, error);
         go->future = NULL;
     }
     wf_leave(thread);

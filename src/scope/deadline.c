@@ -8,8 +8,9 @@
  *
  *   IDLE --wf_deadline_arm (CAS: any routine inside)--> ARMING --the same--> ARMED
  *
- * [D1] The timer's claim sets `reason` under its set's lock; its expiry visits those who wait and then sets `visited`
- * (release). The owner that leaves takes the timer out of its set; if it comes too late, it waits for `visited`.
+ * [D1] The timer's claim sets `reason` and `visit` = BEGUN under its set's lock; its expiry visits those who wait and
+ * then sets `visit` = OVER (release). The owner that leaves takes the timer out of its set; if it comes too late, it waits
+ * until the visit is over. A timer that weft_stop() has taken away is never visited for.
  */
 #include <errno.h>
 #include <sched.h>
@@ -23,6 +24,7 @@
 #include "time/clock.h"
 
 enum { IDLE, ARMING, ARMED };
+enum { NOT_BEGUN, BEGUN, OVER };
 enum {
     SOON_NS = 1000000, /* a wait so soon after the coarse time needs no better bound than itself */
     LONG_TICKS = 100,  /* so long a deadline may be late by the two ticks anyway: 2 %, and no look at the clock */
@@ -33,7 +35,7 @@ struct deadline {
     int64_t entered_ns; /* by the coarse clock; immutable, as the following */
     int64_t duration_ns;
     _Atomic uint32_t state;
-    _Atomic uint32_t visited;
+    _Atomic uint32_t visit;
     struct wf_timer timer; /* once armed */
 };
 _Static_assert(sizeof(struct deadline) <= sizeof(struct weft__deadline), "weft/scope.h");
@@ -95,6 +97,7 @@ static bool claim(struct wf_timer *timer)
 {
     struct deadline *deadline = wf_container_of(timer, struct deadline, timer);
     wf_store_relaxed(&deadline->frame.reason, -ETIMEDOUT); /* [D1]; [P3] the fence is in wf_cancel_deadline */
+    wf_store_relaxed(&deadline->visit, BEGUN);
     return true;
 }
 
@@ -102,7 +105,7 @@ static void expire(void *arg)
 {
     struct deadline *deadline = arg;
     wf_cancel_deadline(wf_thread_self(), &deadline->frame);
-    wf_store_release(&deadline->visited, 1); /* [D1] it may be gone now */
+    wf_store_release(&deadline->visit, OVER); /* [D1] it may be gone now */
 }
 
 static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
@@ -121,7 +124,9 @@ static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
     timer->expire = expire;
     timer->arg = deadline;
     wf_store_relaxed(&timer->set, NULL);
-    wf_store_relaxed(&deadline->visited, 0);
+    wf_store_relaxed(&deadline->visit, NOT_BEGUN);
+    if (passed)
+        wf_store_relaxed(&deadline->frame.reason, -ETIMEDOUT); /* for the next look; others are told by the timer */
     wf_timer_arm(thread, timer);
     wf_store_release(&deadline->state, ARMED); /* pairs with the acquire in wf_deadline_leave */
     return passed;
@@ -150,9 +155,9 @@ bool wf_deadline_passed(struct wf_frame *frame)
 static WF_NOINLINE void disarm(struct deadline *deadline)
 {
     struct wf_thread *thread = wf_enter();
-    bool fired = !wf_timer_cancel(&deadline->timer) && wf_load_relaxed(&deadline->frame.reason) != 0;
+    wf_timer_cancel(&deadline->timer);
     wf_leave(thread);
-    for (unsigned round = 1; fired && wf_load_acquire(&deadline->visited) == 0; round++) { /* [D1] */
+    for (unsigned round = 1; wf_load_acquire(&deadline->visit) == BEGUN; round++) { /* [D1] */
         wf_cpu_relax();
         if (round % 64 == 0)
             sched_yield();

@@ -15,7 +15,7 @@
  *
  * What keeps a push from ending a wait that is no longer, or not, inside of the block:
  *   - the block is not left while it is being visited: a scope counts its visitor like a child (`n_held`), a
- *     deadline that has fired is left only once its visit is over (`visited`);
+ *     deadline that has fired is left only once its visit is over (`visit`);
  *   - a child is visited under its scope's lock, which it needs to end;
  *   - shields are entered and left, and scopes linked and unlinked, under the routine's cancel_lock, which the visitor
  *     holds; the visitor ends the wait only if there is no shield between it and the block: both have the same number

@@ -197,15 +197,16 @@ void wf_scope_release(struct wf_thread *thread, struct wf_scope *scope)
     let_go(thread, scope);
 }
 
-/* Keeps the first error and cancels the others. The caller holds the scope by being its child. */
-static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, char *message)
+/* Keeps the first error and cancels the others. The caller holds the scope by being its child. `panicked`: it is a panic,
+ * with this message, malloc'd. */
+static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, bool panicked, char *message)
 {
     int saved = errno;
     wf_spinlock_lock(&scope->lock);
     bool first = scope->error == 0;
     if (first) {
         scope->error = error;
-        scope->panicked = error == WEFT_EPANIC;
+        scope->panicked = panicked;
         scope->message = message;
     }
     wf_spinlock_unlock(&scope->lock);
@@ -233,14 +234,15 @@ void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struc
     struct wf_scope *scope = wf_scope_of_child(self);
     int error = result != NULL && (self->flags & WF_CHILD_ERROR) != 0 ? (int)result->integer[0] : 0;
     if (WF_UNLIKELY(error != 0))
-        fail(thread, scope, error, NULL);
+        fail(thread, scope, error, false, NULL);
     end_child(thread, self, scope);
 }
 
 void wf_child_end_early(struct wf_thread *thread, struct wf_routine *self, int error, const char *message)
 {
     struct wf_scope *scope = wf_scope_of_child(self);
-    fail(thread, scope, error, error == WEFT_EPANIC ? strdup(message) : NULL);
+    bool panicked = error == WEFT_EPANIC;
+    fail(thread, scope, error, panicked, panicked ? strdup(message) : NULL);
     end_child(thread, self, scope);
 }
 
@@ -389,7 +391,7 @@ WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int err
     struct wf_scope *scope = hold(ref);
     if (scope == NULL)
         wf_misuse("weft_scope_go: the scope has ended");
-    fail(thread, scope, error, NULL);
+    fail(thread, scope, error, false, NULL);
     wf_scope_release(thread, scope);
 }
 
