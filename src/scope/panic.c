@@ -65,6 +65,7 @@ static _Noreturn void arrive(struct departure *d)
             wf_future_settle(thread, self->future, NULL);
         else if (!wf_future_settle_panic(thread, self->future, d->message))
             nobody_sees(self, d->message);
+        thread = wf_thread_self(); /* settling may yield */
     }
     free(d);
     wf_routine_end(thread);
