@@ -447,12 +447,24 @@ Test(combine, nulls_are_waited_for_until_the_wait_is_ended, .timeout = 60)
     }
 }
 
+static void race_promises(int_promise p, int_promise q)
+{
+    int_future fs[3] = {weft_promise_future(p), NULL, weft_promise_future(q)};
+    atomic_store(&n_started, 1);
+    int error = weft_race(fs, 3, NULL);
+    atomic_store(&result, error);
+}
+
 Test(combine, stop_ends_the_wait_for_several, .timeout = 60)
 {
-    start(wait_for_sleepers, RACE, true);
-    eventually(atomic_load(&n_started) == 10);
+    int_promise p = weft_promise_make(int), q = weft_promise_make(int);
+    start(race_promises, p, q);
+    eventually(atomic_load(&n_started) == 1);
+    pause_thread_ms(5);
     cr_assert_eq(weft_stop(), 0);
     cr_assert_eq(atomic_load(&result), -ECANCELED);
+    cr_assert(weft_future_done(weft_promise_future(p)));
+    cr_assert_eq(weft_resolve(q, 1), -EALREADY);
 }
 
 /* ---- timeout ---- */

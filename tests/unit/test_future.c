@@ -447,9 +447,14 @@ static int sleep_shortly(int us)
     return error == 0 ? us : error;
 }
 
-static void *cancel_it(void *future)
+static void cancel_it(weft_future(int) f)
 {
-    weft_future_cancel(*(weft_future(int) *)future);
+    weft_future_cancel(f);
+}
+
+static void *cancel_it_in_thread(void *future)
+{
+    cancel_it(*(weft_future(int) *)future);
     return NULL;
 }
 
@@ -461,8 +466,8 @@ Test(future, cancelling_and_ending_at_once_give_a_value_or_the_error, .timeout =
         pthread_t thread;
         int out = -1;
         weft_future(int) f = weft_async(sleep_shortly, i % 60);
-        cr_assert_eq(pthread_create(&thread, NULL, cancel_it, &f), 0);
-        start(cancel_it, &f);
+        cr_assert_eq(pthread_create(&thread, NULL, cancel_it_in_thread, &f), 0);
+        start(cancel_it, f);
         weft_future_cancel(f);
         int error = weft_try_await(f, &out);
         cr_assert(error == 0 ? out == i % 60 || out == -ECANCELED : error == -ECANCELED && out == -1);
