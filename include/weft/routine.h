@@ -46,7 +46,7 @@ struct weft__go {
     void (*fn)(void);
     const struct weft__site *site;
     const weft_go_attr *attr;
-    void *future;        /* out: the future when `flags` asks for one; in: the scope when it says so */
+    void *future;        /* in: the scope or the tracker it belongs to, if any; out: the future, if `flags` asks for one */
     uint32_t n_words;    /* low byte: upper bound of the stack words of the arguments; above: how many may be vectors */
     uint32_t flags;      /* WEFT__GO_* */
     int result;          /* out: 0, -ENOMEM, -EAGAIN */
@@ -160,7 +160,8 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 
 #define WEFT__START(g, stub, fn_, attr_, flags_, ...) \
     WEFT__START_IN(g, stub, NULL, fn_, attr_, flags_ __VA_OPT__(, ) __VA_ARGS__)
-#define WEFT__START_IN(g, stub, scope_, fn_, attr_, flags_, ...) \
+/* `in`: the scope or tracker. */
+#define WEFT__START_IN(g, stub, in_, fn_, attr_, flags_, ...) \
     WEFT__CAN_RETURN(fn_); \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 16, \
                    "a routine's function returns at most 16 bytes, in registers"); \
@@ -168,7 +169,7 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
     struct weft__go g = {.fn = (void (*)(void))(fn_), \
                          .site = &WEFT__CAT(g, _site), \
                          .attr = (attr_), \
-                         .future = (scope_), \
+                         .future = (in_), \
                          .n_words = (uint32_t)WEFT__WORDS_OF(__VA_ARGS__), \
                          .flags = (flags_) | WEFT__X87(__typeof__((fn_)(__VA_ARGS__)))}; \
     __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(stub))(__VA_ARGS__), (void *)&g); \

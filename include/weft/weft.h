@@ -14,5 +14,6 @@
 #include <weft/select.h>
 #include <weft/sync.h>
 #include <weft/time.h>
+#include <weft/tracker.h>
 
 #endif

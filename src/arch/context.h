@@ -48,6 +48,8 @@ void wf_try_stub(void);
 /* The stubs behind weft_await: void f(struct weft__future *), the value in the ABI's return registers. */
 void wf_await_stub(void);
 void wf_value_stub(void);
+/* The stub behind weft_resolve. */
+void wf_resolve_stub(void);
 
 /* What the capture stub hands to C. The layout is asserted in arch/x86_64/offsets.h. */
 struct wf_captured {

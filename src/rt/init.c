@@ -28,9 +28,11 @@
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "scope/future.h"
+#include "scope/group.h"
 #include "scope/local.h"
 #include "scope/panic.h"
 #include "scope/scope.h"
+#include "scope/tracker.h"
 #include "stack/arena.h"
 #include "stack/overflow.h"
 #include "sync/lockdebug.h"
@@ -86,6 +88,9 @@ struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
     [WF_WAIT_SEM] = {"acquires a semaphore", wf_lot_abort_sem},
     [WF_WAIT_BARRIER] = {"waits at a barrier", wf_lot_abort_barrier},
     [WF_WAIT_LATCH] = {"waits for a latch", wf_lot_abort_latch},
+    [WF_WAIT_TRACKER] = {"waits for a tracker", wf_tracker_abort},
+    [WF_WAIT_GROUP] = {"waits for several futures", wf_group_abort},
+    [WF_WAIT_LOSERS] = {"waits for cancelled futures to end", NULL},
 };
 
 /* ---- fork ---- */

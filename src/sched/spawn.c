@@ -155,7 +155,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     if (error == 0)
         error = capture_arguments(r, frame, go);
     if (error == 0 && (go->flags & WEFT__GO_FUTURE) != 0) {
-        r->future = wf_hooks.future_create(worker);
+        r->future = wf_hooks.future_create(worker, r, go->future);
         go->future = r->future;
         if (r->future == NULL)
             error = -ENOMEM;
@@ -305,6 +305,6 @@ _Noreturn void wf_routine_return(const struct wf_result *result)
     if (WF_UNLIKELY(wf_routine_is_child(self)))
         wf_hooks.child_end(thread, self, result);
     else if (self->future != NULL)
-        wf_hooks.future_settle(thread, self->future, result);
+        thread = wf_hooks.future_settle(thread, self->future, result);
     wf_routine_end(thread);
 }

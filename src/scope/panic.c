@@ -157,6 +157,14 @@ static void take_over(struct wf_routine *self, const struct wf_try *guard, const
     outer->to = destination(self, inner->cause.panicked);
 }
 
+/* False: there is nobody to be told. */
+static bool tell_future(struct wf_thread *thread, struct wf_future *f, int error, const char *message)
+{
+    if (f == NULL)
+        return false;
+    return error != 0 ? wf_future_settle_error(thread, f, error) : wf_future_settle_panic(thread, f, message);
+}
+
 /* The routine's function was left: what was on its way arrives at whoever watches the routine. `message` is freed. */
 static _Noreturn void end_of_routine(struct wf_thread *thread, struct wf_routine *self, bool panicked, int error,
                                      const char *message)
@@ -170,12 +178,12 @@ static _Noreturn void end_of_routine(struct wf_thread *thread, struct wf_routine
             wf_child_end(thread, self, NULL);
     } else if (self->future != NULL && quiet) {
         wf_future_settle(thread, self->future, NULL);
-    } else if (!quiet && (self->future == NULL || !wf_future_settle_panic(thread, self->future, message))) {
-        wf_leave(thread);
+    } else if (!quiet && !tell_future(thread, self->future, error, message)) {
+        wf_leave(wf_thread_self());
         nobody_sees(self, cause);
     }
     pop(self, 0);
-    wf_routine_end(thread);
+    wf_routine_end(wf_thread_self()); /* settling may have waited */
 }
 
 /* Blocks in code without cleanups are left here, if no frame further up has been. */

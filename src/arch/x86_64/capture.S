@@ -214,7 +214,7 @@ PROC(wf_await_stub)
     jnz .Linterrupted
 .Lsettled:
     cmpb $WF_FUTURE_STATE_PANICKED, WF_FUTURE_STATE(%rbx)
-    je .Lraise
+    jae .Lraise
     movq %rbx, %rdi
     popq %rbx
     .cfi_def_cfa_offset 8
@@ -246,5 +246,36 @@ END(wf_await_stub)
 PROC(wf_value_stub)
     jmp .Lvalue
 END(wf_value_stub)
+
+/* void weft_resolve(T value, int x 6, double x 8), r10: struct weft__resolve *. A value of at most 16 bytes is passed in
+ * the registers of its class in the same order in which it is returned: rdi, rsi for rax, rdx, and xmm0, xmm1. The
+ * exception are long double and what contains nothing else: passed on the stack, returned in st(0). That is the case if
+ * the value took no register, so that the last int and the last double, which are 1, came in the last registers. */
+PROC(wf_resolve_stub)
+    subq $(WF_RESULT_SIZE + 8), %rsp
+    .cfi_def_cfa_offset WF_RESULT_SIZE + 16
+    movq %rdi, 0(%rsp)
+    movq %rsi, 8(%rsp)
+    movups %xmm0, WF_RESULT_VECTORS(%rsp)
+    movups %xmm1, WF_RESULT_VECTORS+16(%rsp)
+    movq $0, WF_RESULT_HAS_X87(%rsp)
+    cmpl $16, WF_RESOLVE_SIZE(%r10)
+    jne .Lresolve
+    cmpl $1, %r9d
+    jne .Lresolve
+    movq %xmm7, %rax
+    testq %rax, %rax
+    jz .Lresolve
+    fldt WF_RESULT_SIZE+16(%rsp)
+    fstpt WF_RESULT_X87(%rsp)
+    movq $1, WF_RESULT_HAS_X87(%rsp)
+.Lresolve:
+    movq %r10, %rdi
+    movq %rsp, %rsi
+    call wf_promise_resolve
+    addq $(WF_RESULT_SIZE + 8), %rsp
+    .cfi_def_cfa_offset 8
+    ret
+END(wf_resolve_stub)
 
     .section .note.GNU-stack, "", @progbits
