@@ -197,19 +197,21 @@ void wf_scope_release(struct wf_thread *thread, struct wf_scope *scope)
     let_go(thread, scope);
 }
 
-/* Keeps the first error and cancels the others. The caller holds the scope by being its child. */
+/* Keeps the first error, and the first panic though an error may have come before it, and cancels the others. The caller
+ * holds the scope. */
 static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, char *message)
 {
     int saved = errno;
     wf_spinlock_lock(&scope->lock);
-    bool first = scope->error == 0;
-    if (first) {
+    if (scope->error == 0)
         scope->error = error;
-        scope->panicked = error == WEFT_EPANIC;
+    bool keep = error == WEFT_EPANIC && !scope->panicked;
+    if (keep) {
+        scope->panicked = true;
         scope->message = message;
     }
     wf_spinlock_unlock(&scope->lock);
-    if (!first)
+    if (!keep)
         free(message);
     wf_compiler_barrier();
     errno = saved;
@@ -232,8 +234,11 @@ void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struc
 {
     struct wf_scope *scope = wf_scope_of_child(self);
     int error = result != NULL && (self->flags & WF_CHILD_ERROR) != 0 ? (int)result->integer[0] : 0;
-    if (WF_UNLIKELY(error != 0))
-        fail(thread, scope, error, NULL);
+    if (WF_UNLIKELY(error != 0)) {
+        /* A child may hand on the panic of one of its own. */
+        const char *kept = error == WEFT_EPANIC && self->extra != NULL ? self->extra->panic_message : NULL;
+        fail(thread, scope, error, kept != NULL ? strdup(kept) : NULL);
+    }
     end_child(thread, self, scope);
 }
 
@@ -306,7 +311,7 @@ static struct outcome leave(struct wf_scope *scope)
 
 static _Noreturn WF_COLD void raise_again(char *message)
 {
-    char copy[256] = "(out of memory for the message)";
+    char copy[256] = "(no message)";
     if (message != NULL) {
         strncpy(copy, message, sizeof(copy) - 1);
         copy[sizeof(copy) - 1] = 0;
@@ -319,7 +324,8 @@ static WF_COLD void report_panic(struct weft__scope_block *block, struct outcome
 {
     if (block->err == NULL)
         raise_again(outcome->message);
-    wf_panic_keep_message(outcome->message);
+    if (outcome->error == WEFT_EPANIC)
+        wf_panic_keep_message(outcome->message);
     free(outcome->message);
 }
 

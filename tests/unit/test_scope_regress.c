@@ -202,3 +202,57 @@ Test(scope_regress, a_cancelled_await_panics_on_a_plain_thread, .timeout = 60)
 {
     cr_assert_eq(weft_try(await_in_a_cancelled_scope), WEFT_EPANIC);
 }
+
+/* ---- panics of children ---- */
+
+static int fail_at_once(void)
+{
+    return -EIO;
+}
+
+static int panic_when_cancelled(void)
+{
+    require(weft_sleep(30000 * WEFT_MS) == -ECANCELED);
+    weft_panic("while cleaning up");
+}
+
+static int one_fails_one_panics(void)
+{
+    weft_scope(s)
+    {
+        weft_scope_go(s, panic_when_cancelled);
+        weft_scope_go(s, fail_at_once);
+    }
+    return 0;
+}
+
+/* It was dropped because another child's error had come first. */
+Test(scope_regress, a_panic_after_an_error_is_raised_again, .timeout = 60)
+{
+    cr_assert_eq(weft_try(one_fails_one_panics), WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "while cleaning up");
+}
+
+static int panic_deep_inside(void)
+{
+    weft_panic("deep inside");
+}
+
+static int report_a_panic(void)
+{
+    int err = 0;
+    weft_scope(s, &err)
+    {
+        weft_scope_go(s, panic_deep_inside);
+    }
+    return err;
+}
+
+/* A child that returned WEFT_EPANIC was taken for one whose message had found no memory. */
+Test(scope_regress, a_panic_that_is_passed_on_as_an_error_keeps_its_message, .timeout = 60)
+{
+    int err = 0;
+    weft_scope(s, &err) weft_scope_go(s, report_a_panic);
+    cr_assert_eq(err, WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "deep inside");
+}
