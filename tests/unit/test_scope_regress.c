@@ -120,7 +120,7 @@ static void overwrite_the_stack_and_sleep(int *guarded)
 
 static int panic_through_both(void)
 {
-    int guarded __attribute__((cleanup(overwrite_the_stack_and_sleep))) = 1;
+    int guarded __attribute__((unused, cleanup(overwrite_the_stack_and_sleep))) = 1;
     int err = -1;
     weft_scope(s, &err) return panic_in_blocks_without_cleanups();
     return err;
@@ -255,4 +255,31 @@ Test(scope_regress, a_panic_that_is_passed_on_as_an_error_keeps_its_message, .ti
     weft_scope(s, &err) weft_scope_go(s, report_a_panic);
     cr_assert_eq(err, WEFT_EPANIC);
     cr_assert_str_eq(weft_try_message(), "deep inside");
+}
+
+/* ---- restarts ---- */
+
+static atomic_bool over;
+
+static void *enter_deadlines(void *arg)
+{
+    while (!atomic_load(&over))
+        weft_deadline(20 * WEFT_US) weft_sleep(1);
+    return arg;
+}
+
+/* Who started it found that another thread had woken the first worker, and took that for a failure. */
+Test(scope_regress, the_runtime_starts_while_others_use_it, .timeout = 60)
+{
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        require(pthread_create(&threads[i], NULL, enter_deadlines, NULL) == 0);
+    for (int i = 0; i < 600; i++) {
+        for (int k = 0; k < 10; k++)
+            cr_assert_eq(weft_go(nothing), 0);
+        cr_assert_eq(weft_stop(), 0);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
 }
