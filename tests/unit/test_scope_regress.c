@@ -9,6 +9,7 @@
 
 #include <weft/weft.h>
 
+#include "../support/child.h"
 #include "../support/expect.h"
 
 /* ---- deadlines around sleeps ---- */
@@ -282,4 +283,28 @@ Test(scope_regress, the_runtime_starts_while_others_use_it, .timeout = 60)
     atomic_store(&over, true);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
+}
+
+/* ---- threads that end inside a block ---- */
+
+static void *end_inside(void *arg)
+{
+    static struct weft__scope_block block; /* without its cleanup */
+    weft__scope_enter(&block, NULL);
+    return arg;
+}
+
+static void end_a_thread_inside(void)
+{
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, end_inside, NULL) == 0);
+    pthread_join(thread, NULL);
+}
+
+/* Children went on using the thread's memory. */
+Test(scope_regress, a_thread_that_ends_inside_a_scope_without_cleanups_is_told, .timeout = 60)
+{
+    struct ending e = run_in_child(end_a_thread_inside, 20);
+    cr_assert_eq(e.signal, SIGABRT);
+    cr_assert(says(&e, "ended inside a weft_scope"));
 }
