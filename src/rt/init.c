@@ -137,6 +137,15 @@ static int make_workers(unsigned n)
     return 0;
 }
 
+/* A plain thread that has seen wf_n_workers may have been quicker to wake the first worker. */
+static bool some_worker_is_used(void)
+{
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_load_acquire(&wf_workers[i].state) != WF_WORKER_UNUSED)
+            return true;
+    return false;
+}
+
 static int bring_up(const struct wf_config *c)
 {
     int error = wf_arena_init(c->stack_size, c->stack_memory, c->no_guard_install);
@@ -160,7 +169,7 @@ static int bring_up(const struct wf_config *c)
     error = wf_pilot_start();
     if (error != 0)
         goto overflow;
-    if (wf_idle_wake_one())
+    if (wf_idle_wake_one() || some_worker_is_used())
         return 0;
     error = -EAGAIN;
     wf_pilot_stop();

@@ -339,6 +339,8 @@ static void foreign_exit(void *arg)
     wf_thread_tls = thread; /* destructors may have run before us and found none */
     if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
         wf_hooks.end_locals();
+    if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
+        wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
     wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)

@@ -311,7 +311,7 @@ bool wf_future_abort(struct wf_routine *r, void *object)
 _Noreturn void wf_future_raise(struct wf_future *f)
 {
     if (wf_load_relaxed(&f->state) == WF_FUTURE_FAILED)
-        wf_panic_error(f->error, "weft_await: the future failed: %s", strerror(-f->error));
+        weft_panic("weft_await: the future failed: %s", strerror(-f->error));
     wf_store_relaxed(&f->seen, true);
     weft_panic("%s", f->message != NULL ? f->message : "(out of memory for the message)");
 }

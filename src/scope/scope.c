@@ -197,21 +197,23 @@ void wf_scope_release(struct wf_thread *thread, struct wf_scope *scope)
     let_go(thread, scope);
 }
 
-/* Keeps the first error and cancels the others. The caller holds the scope by being its child. `panicked`: it is a panic,
- * with this message, malloc'd. */
+/* Keeps the first error, and the first panic though an error may have come before it, and cancels the others. The caller
+ * holds the scope. `message`: malloc'd, or NULL. */
 static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, bool panicked, char *message)
 {
     int saved = errno;
     wf_spinlock_lock(&scope->lock);
     bool first = scope->error == 0;
-    if (first) {
+    if (first)
         scope->error = error;
-        scope->panicked = panicked;
+    char *dropped = message;
+    if (panicked ? !scope->panicked : first) {
+        dropped = scope->message;
         scope->message = message;
+        scope->panicked = panicked;
     }
     wf_spinlock_unlock(&scope->lock);
-    if (!first)
-        free(message);
+    free(dropped);
     wf_compiler_barrier();
     errno = saved;
     wf_cancel_scope(thread, scope, -ECANCELED);
@@ -233,8 +235,11 @@ void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struc
 {
     struct wf_scope *scope = wf_scope_of_child(self);
     int error = result != NULL && (self->flags & WF_CHILD_ERROR) != 0 ? (int)result->integer[0] : 0;
-    if (WF_UNLIKELY(error != 0))
-        fail(thread, scope, error, false, NULL);
+    if (WF_UNLIKELY(error != 0)) {
+        /* It may hand on the panic of a child of its own: as an error, but with the message. */
+        const char *kept = error == WEFT_EPANIC && self->extra != NULL ? self->extra->panic_message : NULL;
+        fail(thread, scope, error, false, kept != NULL ? strdup(kept) : NULL);
+    }
     end_child(thread, self, scope);
 }
 
@@ -308,7 +313,7 @@ static struct outcome leave(struct wf_scope *scope)
 
 static _Noreturn WF_COLD void raise_again(char *message)
 {
-    char copy[256] = "(out of memory for the message)";
+    char copy[256] = "(no message)";
     if (message != NULL) {
         strncpy(copy, message, sizeof(copy) - 1);
         copy[sizeof(copy) - 1] = 0;
@@ -317,11 +322,12 @@ static _Noreturn WF_COLD void raise_again(char *message)
     weft_panic("%s", copy);
 }
 
-static WF_COLD void report_panic(struct weft__scope_block *block, struct outcome *outcome)
+static WF_COLD void hand_on_message(struct weft__scope_block *block, struct outcome *outcome)
 {
-    if (block->err == NULL)
+    if (outcome->panicked && block->err == NULL)
         raise_again(outcome->message);
-    wf_panic_keep_message(outcome->message);
+    if (outcome->error == WEFT_EPANIC)
+        wf_panic_keep_message(outcome->message);
     free(outcome->message);
 }
 
@@ -331,8 +337,8 @@ WF_PUBLIC void weft__scope_end(struct weft__scope_block *block)
     block->ref = NULL; /* the cleanup that follows, perhaps by the panic raised here, finds it done */
     if (block->err != NULL)
         *block->err = outcome.error;
-    if (WF_UNLIKELY(outcome.panicked))
-        report_panic(block, &outcome);
+    if (WF_UNLIKELY(outcome.panicked || outcome.message != NULL))
+        hand_on_message(block, &outcome);
 }
 
 void wf_scope_abandon(struct wf_scope *scope)

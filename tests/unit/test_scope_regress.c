@@ -9,6 +9,7 @@
 
 #include <weft/weft.h>
 
+#include "../support/child.h"
 #include "../support/expect.h"
 
 /* ---- deadlines around sleeps ---- */
@@ -120,7 +121,7 @@ static void overwrite_the_stack_and_sleep(int *guarded)
 
 static int panic_through_both(void)
 {
-    int guarded __attribute__((cleanup(overwrite_the_stack_and_sleep))) = 1;
+    int guarded __attribute__((unused, cleanup(overwrite_the_stack_and_sleep))) = 1;
     int err = -1;
     weft_scope(s, &err) return panic_in_blocks_without_cleanups();
     return err;
@@ -201,4 +202,109 @@ Test(scope_regress, no_scope_has_ended, .timeout = 60)
 Test(scope_regress, a_cancelled_await_panics_on_a_plain_thread, .timeout = 60)
 {
     cr_assert_eq(weft_try(await_in_a_cancelled_scope), WEFT_EPANIC);
+}
+
+/* ---- panics of children ---- */
+
+static int fail_at_once(void)
+{
+    return -EIO;
+}
+
+static int panic_when_cancelled(void)
+{
+    require(weft_sleep(30000 * WEFT_MS) == -ECANCELED);
+    weft_panic("while cleaning up");
+}
+
+static int one_fails_one_panics(void)
+{
+    weft_scope(s)
+    {
+        weft_scope_go(s, panic_when_cancelled);
+        weft_scope_go(s, fail_at_once);
+    }
+    return 0;
+}
+
+/* It was dropped because another child's error had come first. */
+Test(scope_regress, a_panic_after_an_error_is_raised_again, .timeout = 60)
+{
+    cr_assert_eq(weft_try(one_fails_one_panics), WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "while cleaning up");
+}
+
+static int panic_deep_inside(void)
+{
+    weft_panic("deep inside");
+}
+
+static int report_a_panic(void)
+{
+    int err = 0;
+    weft_scope(s, &err)
+    {
+        weft_scope_go(s, panic_deep_inside);
+    }
+    return err;
+}
+
+/* A child that returned WEFT_EPANIC was taken for one whose message had found no memory. */
+Test(scope_regress, a_panic_that_is_passed_on_as_an_error_keeps_its_message, .timeout = 60)
+{
+    int err = 0;
+    weft_scope(s, &err) weft_scope_go(s, report_a_panic);
+    cr_assert_eq(err, WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "deep inside");
+}
+
+/* ---- restarts ---- */
+
+static atomic_bool over;
+
+static void *enter_deadlines(void *arg)
+{
+    while (!atomic_load(&over))
+        weft_deadline(20 * WEFT_US) weft_sleep(1);
+    return arg;
+}
+
+/* Who started it found that another thread had woken the first worker, and took that for a failure. */
+Test(scope_regress, the_runtime_starts_while_others_use_it, .timeout = 60)
+{
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        require(pthread_create(&threads[i], NULL, enter_deadlines, NULL) == 0);
+    for (int i = 0; i < 600; i++) {
+        for (int k = 0; k < 10; k++)
+            cr_assert_eq(weft_go(nothing), 0);
+        cr_assert_eq(weft_stop(), 0);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- threads that end inside a block ---- */
+
+static void *end_inside(void *arg)
+{
+    static struct weft__scope_block block; /* without its cleanup */
+    weft__scope_enter(&block, NULL);
+    return arg;
+}
+
+static void end_a_thread_inside(void)
+{
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, end_inside, NULL) == 0);
+    pthread_join(thread, NULL);
+}
+
+/* Children went on using the thread's memory. */
+Test(scope_regress, a_thread_that_ends_inside_a_scope_without_cleanups_is_told, .timeout = 60)
+{
+    struct ending e = run_in_child(end_a_thread_inside, 20);
+    cr_assert_eq(e.signal, SIGABRT);
+    cr_assert(says(&e, "ended inside a weft_scope"));
 }
