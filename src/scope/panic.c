@@ -63,6 +63,7 @@ struct wf_departure {
     uint64_t cpp_header[16];
     struct _Unwind_Exception exception;
     struct wf_departure *outer; /* the one whose cleanup raised this one */
+    struct weft_coro *stack;    /* the coroutine it was raised in; NULL: the routine's own stack */
     struct wf_try *to;          /* NULL: the end of the routine */
     uint64_t number;            /* what begins later has seen a larger or equal weft__n_departures, what began before a lesser */
     struct cause cause;
@@ -113,16 +114,24 @@ static void push(struct wf_routine *self, struct wf_departure *d)
     if (extra == NULL)
         wf_fatal("out of memory when a routine was to be left early (%s)", d->cause.message);
     d->outer = extra->departures;
+    d->stack = self->wait.coro;
     extra->departures = d;
     extra->n_departures++;
     d->number = __atomic_add_fetch(&weft__n_departures, 1, __ATOMIC_RELAXED);
 }
 
-/* Ends those that were raised later than `begun`. */
+/* Whether d leaves the frames between it and what has begun on this stack when so many departures had. Records and defers of
+ * a coroutine may be older than a departure of the one that resumed it. */
+static bool is_later(const struct wf_routine *self, const struct wf_departure *d, uint64_t begun)
+{
+    return d != NULL && d->stack == self->wait.coro && d->number > begun;
+}
+
+/* Ends those on this stack that were raised later than `begun`. */
 static void pop(struct wf_routine *self, uint64_t begun)
 {
     struct wf_departure *d;
-    while ((d = innermost(self)) != NULL && d->number > begun) {
+    while (is_later(self, d = innermost(self), begun)) {
         self->extra->departures = d->outer;
         self->extra->n_departures--;
         free(d);
@@ -151,7 +160,7 @@ static struct wf_try *destination(struct wf_routine *self, bool panicked)
 static void take_over(struct wf_routine *self, const struct wf_try *guard, const struct wf_departure *inner)
 {
     struct wf_departure *outer = inner->outer;
-    while (outer->number > guard->begun)
+    while (is_later(self, outer, guard->begun))
         outer = outer->outer;
     outer->cause = inner->cause;
     outer->to = destination(self, inner->cause.panicked);
@@ -448,9 +457,8 @@ _Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unw
 
 WF_PUBLIC void weft__defer_end(struct weft__defer *defer)
 {
-    const struct wf_departure *d = innermost(current_routine());
-    bool is_left = d != NULL && defer->begun < d->number; /* the block began before: this is not its ordinary end */
-    if (!is_left) {
+    struct wf_routine *self = current_routine();
+    if (!is_later(self, innermost(self), defer->begun)) { /* the block's ordinary end */
         defer->fn(defer->arg);
         return;
     }
