@@ -48,7 +48,7 @@ ROWS = {
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
     'scope': {'spawn_await': {1: None, 2: None}, 'scope_10': {1: 600, 2: 600}, 'nested': {1: None, 2: None}},
-    'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
+    'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'waiting_minute': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
     'cancel': {'call': {1: 300, 2: 300}, 'ended': {1: None, 2: None}},
     'coro': {'round_trip': {1: 10, 2: 10}, 'generator': {1: 10, 2: 10}, 'life': {1: 100, 2: 100},
              'life_half_way': {1: None, 2: None}},

@@ -2,9 +2,10 @@
 /* deadline.c - weft_deadline and weft_shield: the blocks that live on the user's stack.
  *
  * A deadline costs its user next to nothing until somebody inside has to wait: then its timer is armed, once. So when
- * the block begins, only a coarse clock is read (3 ns instead of 21). The time of the beginning is not after the first
- * wait inside, and not after the coarse time plus its tick: the earlier of the two counts, so that the deadline is never
- * early, exact when the wait comes soon, and late by little when it does not. Long ones do without the first of the two.
+ * the block begins, only a coarse clock is read (3 ns instead of 21). That clock lags: by a tick, and in a virtual
+ * machine that is not given its time, by 67 ms as seen once. The block began not after the first wait inside, and not after
+ * the coarse time plus LAG_NS: the earlier of the two counts, so that the deadline is never early, exact when somebody waits
+ * within LAG_NS, and late by less than that when not. Very long ones do without the first of the two.
  *
  *   IDLE --wf_deadline_arm (CAS: any routine inside)--> ARMING --the same--> ARMED
  *
@@ -25,10 +26,8 @@
 
 enum { IDLE, ARMING, ARMED };
 enum { NOT_BEGUN, BEGUN, OVER };
-enum {
-    SOON_NS = 1000000, /* a wait so soon after the coarse time needs no better bound than itself */
-    LONG_TICKS = 100,  /* so long a deadline may be late by the two ticks anyway: 2 %, and no look at the clock */
-};
+static const int64_t LAG_NS = 128000000;
+static const int64_t LONG_NS = 8192000000; /* so long a deadline may be late by LAG_NS: 1.6 %, and no look at the clock */
 
 struct deadline {
     struct wf_frame frame;
@@ -68,29 +67,16 @@ WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *blo
     return block;
 }
 
-static int64_t tick_ns(void)
-{
-    static _Atomic int64_t known;
-    int64_t tick = wf_load_relaxed(&known); /* relaxed: whoever writes it writes the same */
-    if (WF_UNLIKELY(tick == 0)) {
-        tick = wf_coarse_tick_ns();
-        wf_store_relaxed(&known, tick);
-    }
-    return tick;
-}
-
-/* Not before this has it begun. A tick may come late itself, hence two of them. */
+/* Not before this has it begun. */
 static int64_t latest_beginning(const struct deadline *deadline)
 {
-    return deadline->entered_ns + 2 * tick_ns();
+    return deadline->entered_ns + LAG_NS;
 }
 
 static int64_t due(const struct deadline *deadline, int64_t now)
 {
-    int64_t began = now;
-    if (now - deadline->entered_ns > SOON_NS && latest_beginning(deadline) < now)
-        began = latest_beginning(deadline);
-    return wf_deadline_after(began, deadline->duration_ns);
+    int64_t latest = latest_beginning(deadline);
+    return wf_deadline_after(latest < now ? latest : now, deadline->duration_ns);
 }
 
 static bool claim(struct wf_timer *timer)
@@ -112,7 +98,7 @@ static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
 {
     struct wf_timer *timer = &deadline->timer;
     bool passed = false;
-    if (deadline->duration_ns >= LONG_TICKS * tick_ns()) {
+    if (deadline->duration_ns >= LONG_NS) {
         timer->deadline_ns = wf_deadline_after(latest_beginning(deadline), deadline->duration_ns);
     } else {
         int64_t now = wf_now_ns();

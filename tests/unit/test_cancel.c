@@ -686,7 +686,7 @@ Test(cancel, and_the_event_race_and_one_wins_for_a_routine, .timeout = 100)
 
 Test(cancel, and_the_event_race_and_one_wins_for_a_plain_thread, .timeout = 100)
 {
-    race_all(true, false, ROUNDS / 4);
+    race_all(true, false, ROUNDS / 20);
 }
 
 Test(cancel, a_deadline_and_the_event_race_and_one_wins_for_a_routine, .timeout = 100)
@@ -696,7 +696,7 @@ Test(cancel, a_deadline_and_the_event_race_and_one_wins_for_a_routine, .timeout 
 
 Test(cancel, a_deadline_and_the_event_race_and_one_wins_for_a_plain_thread, .timeout = 100)
 {
-    race_all(true, true, ROUNDS / 4);
+    race_all(true, true, ROUNDS / 20);
 }
 
 /* ---- what others see of it ---- */
