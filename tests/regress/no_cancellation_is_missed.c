@@ -5,10 +5,13 @@
  *
  * [P3]: the waiter publishes its wait, then looks at its blocks; the canceller marks the block, then looks at the wait.
  * Without the fence of the waiter both may see nothing: its store is still on the way. To keep it there for long, the
- * canceller reads the word all the time, so that its line must be fetched back for the store.
+ * canceller, a plain thread so that it never shares a worker with the waiter, reads the word all the time, so that its line
+ * must be fetched back for the store.
  */
 #include <weft/weft.h>
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "../support/stress.h"
@@ -22,11 +25,11 @@ static atomic_uint ended;
 
 static void stand_by(unsigned *turn)
 {
-    if (++*turn % 1024 == 0)
-        weft_yield();
+    if (++*turn % 4096 == 0)
+        sched_yield();
 }
 
-static void cancel_again_and_again(void)
+static void *cancel_again_and_again(void *unused)
 {
     struct wf_rand rand;
     seed_actor(&rand, 0, 1);
@@ -43,10 +46,10 @@ static void cancel_again_and_again(void)
         weft_cancel(s);
         last = s;
     }
-    atomic_fetch_add(&ended, 1);
+    return unused;
 }
 
-/* Keeps the other worker from going to sleep. */
+/* Keeps the worker from going to sleep. */
 static void stay_awake(void)
 {
     while (!atomic_load(&is_over))
@@ -73,6 +76,7 @@ static void wait_again_and_again(void)
 
 int main(int argc, char **argv)
 {
+    pthread_t canceller;
     stress.seconds = 2;
     stress.stuck_after_seconds = 20;
     read_stress_options(argc, argv);
@@ -81,9 +85,10 @@ int main(int argc, char **argv)
         require(weft_start(&(weft_config){.procs = stress.workers}) == 0);
     require(weft_go(wait_again_and_again) == 0);
     eventually(atomic_load(&waiter) != NULL);
-    require(weft_go(cancel_again_and_again) == 0);
+    require(pthread_create(&canceller, NULL, cancel_again_and_again, NULL) == 0);
     require(weft_go(stay_awake) == 0);
-    while (atomic_load(&ended) < 3)
+    require(pthread_join(canceller, NULL) == 0);
+    while (atomic_load(&ended) < 2)
         pause_thread_ms(1);
     return 0;
 }
