@@ -8,6 +8,7 @@
 #include <weft/time.h>
 
 #include "base/futex.h"
+#include "base/perturb.h"
 #include "sched/claim.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
@@ -131,6 +132,7 @@ WF_NOINLINE bool wf_wait_is_over(struct wf_routine *self)
     if (error >= 0) {
         wf_fence_seq_cst(); /* [P3] scope/frame.h */
         error = wf_hooks.frames_check(wf_thread_self(), self);
+        wf_perturb(); /* ending the block */
     }
     if (error != 0)
         self->ret = error;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/perturb.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 #include "sched/park.h"
@@ -378,6 +379,7 @@ static struct wf_scope *hold(const void *ref)
     if (there)
         scope->n_held++;
     wf_spinlock_unlock(&scope->lock);
+    wf_perturb(); /* leaving the scope */
     return there ? scope : NULL;
 }
 

@@ -21,6 +21,15 @@
         } \
     } while (0)
 
+/* Lets others go on; now and then for so long that they get a CPU. */
+static void relax(unsigned *turn)
+{
+    if (++*turn % 64 == 0)
+        weft_sleep(20 * WEFT_US);
+    else
+        weft_yield();
+}
+
 struct scene;
 struct kind {
     const char *name;
@@ -70,26 +79,22 @@ static void make_chans(struct scene *s)
 
 static void send_until_returned(struct scene *s, weft_chan(int) c)
 {
-    while (!atomic_load(&s->returned)) {
+    for (unsigned turn = 0; !atomic_load(&s->returned); relax(&turn))
         if (weft_chan_try_send(c, 7) == 0) {
             atomic_fetch_add(&s->n_triggered, 1);
             return;
         }
-        weft_yield();
-    }
 }
 
 static void receive_until_returned(struct scene *s, weft_chan(int) c)
 {
     int v = 0;
-    while (!atomic_load(&s->returned)) {
+    for (unsigned turn = 0; !atomic_load(&s->returned); relax(&turn))
         if (weft_chan_try_recv(c, &v) == 0) {
             REQUIRE(s, v == 9);
             atomic_fetch_add(&s->n_triggered, 1);
             return;
         }
-        weft_yield();
-    }
 }
 
 static int receive_from(struct scene *s, weft_chan(int) c)
@@ -566,11 +571,9 @@ static void dawdle(struct wf_rand *rand)
 
 static bool wait_for_round(struct scene *s, unsigned round)
 {
-    while (atomic_load(&s->round) < round) {
+    for (unsigned turn = 0; atomic_load(&s->round) < round; relax(&turn))
         if (atomic_load(&s->over))
             return false;
-        weft_yield();
-    }
     return true;
 }
 
@@ -640,8 +643,9 @@ static void act_waiter(void *arg)
         atomic_store(&s->returned, true);
         if (s->kind->settle != NULL)
             s->kind->settle(s, result);
+        unsigned turn = 0;
         while (atomic_load(&s->trigger_done) < round || atomic_load(&s->cancel_done) < round)
-            weft_yield();
+            relax(&turn);
         if (s->kind->check != NULL)
             s->kind->check(s, result);
         *(result == 0 ? &race->n_events : &race->n_ended) += 1;

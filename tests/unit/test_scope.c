@@ -1130,14 +1130,45 @@ static void *cancel_shared_in_thread(void *unused)
     return unused;
 }
 
+static int sleep_undisturbed(void)
+{
+    require(weft_sleep(5 * WEFT_US) == 0);
+    return 0;
+}
+
+/* The inner scope is being visited when it is left; its cell is the next one's, which is shielded. */
+static void leave_while_visited(unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds; i++) {
+        weft_scope(s) {
+            weft_scope(t) {
+                atomic_store(&shared_name, s);
+                for (unsigned k = 0; k < i % 3; k++)
+                    start_child(t, fail_with, 0);
+                for (unsigned k = 0; k < i % 50; k++)
+                    __builtin_ia32_pause();
+            }
+            weft_shield {
+                weft_scope(t)
+                    for (int k = 0; k < 3; k++)
+                        start_child(t, sleep_undisturbed);
+                require(weft_sleep(WEFT_US) == 0);
+            }
+        }
+        require(weft_sleep(WEFT_US) == 0);
+    }
+}
+
 Test(scope, cancellations_that_come_too_late_hit_nobody, .timeout = 60)
 {
     pthread_t thread;
     start(cancel_shared);
     start(cancel_shared);
     cr_assert_eq(pthread_create(&thread, NULL, cancel_shared_in_thread, NULL), 0);
-    in_routine(enter_and_leave, 50000u);
-    enter_and_leave(10000);
+    in_routine(enter_and_leave, 5000u);
+    enter_and_leave(1000);
+    in_routine(leave_while_visited, 4000u);
+    leave_while_visited(400);
     atomic_store(&released, true);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     eventually(atomic_load(&ended) == 3);
