@@ -42,7 +42,7 @@ WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const str
     } else if ((r = wf_routine_alloc_slow(worker)) == NULL) {
         return NULL;
     }
-    r->flags = 0;
+    r->flags = worker != NULL ? worker->pool_flag : 1u << WF_POOL_SHIFT; /* where it was started; else the default pool */
     r->ret = 0;
     r->saved_errno = 0;
     r->stack_slot = 0;
@@ -63,6 +63,12 @@ static WF_COLD int apply_attributes(struct wf_routine *r, const weft_go_attr *at
         return -ENOMEM;
     if (attr->name != NULL)
         strncpy(extra->name, attr->name, sizeof(extra->name) - 1);
+    if (attr->workers != NULL) {
+        struct wf_pool *pool = wf_pool_named(attr->workers);
+        if (pool == NULL)
+            return -EINVAL;
+        r->flags = (r->flags & ~WF_POOL_FLAGS) | wf_pool_flag(pool);
+    }
     if (attr->pin)
         r->flags |= WF_PINNED;
     else if (attr->priority > 0)
@@ -143,6 +149,15 @@ static WF_COLD int undo_spawn(struct wf_worker *worker, struct wf_routine *r, in
     return error;
 }
 
+/* Before it can run: it must not be counted as ended first. */
+WF_INLINE void count_started(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r)
+{
+    if (WF_LIKELY((r->flags & thread->slow_flags & WF_POOL_FLAGS) == 0))
+        wf_count(&worker->n_started);
+    else
+        wf_add_seq_cst(&wf_pool_of(r)->n_started_outside, 1);
+}
+
 WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
 {
     struct wf_worker *worker = thread->worker;
@@ -162,10 +177,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     }
     if (WF_UNLIKELY(error != 0))
         return undo_spawn(worker, r, error);
-    if (WF_LIKELY(worker != NULL))
-        wf_count(&worker->n_started);
-    else
-        wf_add_relaxed(&wf_foreign_started, 1);
+    count_started(thread, worker, r);
     wf_ready(thread, r);
     return 0;
 }
@@ -197,10 +209,7 @@ int wf_spawn_call(struct wf_thread *thread, const struct weft__site *site, void 
         return -ENOMEM;
     r->sp = (void *)(uintptr_t)fn;
     r->start.integers[0] = (uint64_t)(uintptr_t)arg;
-    if (thread->worker != NULL)
-        wf_count(&thread->worker->n_started);
-    else
-        wf_add_relaxed(&wf_foreign_started, 1);
+    count_started(thread, thread->worker, r);
     wf_ready(thread, r);
     return 0;
 }
@@ -248,6 +257,8 @@ static void give_stack(struct wf_worker *worker, uint32_t slot)
 
 static WF_COLD void end_extra(struct wf_worker *worker, struct wf_routine *self)
 {
+    if (self->extra->home != NULL)
+        wf_sub_relaxed(&self->extra->home->n_homed, 1);
     if ((self->flags & WF_OWN_STACK) != 0) {
         worker->dead_stack = self->extra->own_stack;
         worker->dead_stack_size = self->extra->own_stack_size;
