@@ -120,6 +120,8 @@ static void unclaim_unused(struct wf_worker *worker)
 {
     wf_add_seq_cst(counts(worker->pool), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
     wf_store_release(&worker->state, WF_WORKER_UNUSED);
+    wf_fence_seq_cst();
+    wf_arrivals_leave(worker); /* [A2] */
 }
 
 bool wf_worker_wake(struct wf_worker *worker)
@@ -590,6 +592,7 @@ static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worke
 static struct wf_routine *search(struct wf_thread *thread, struct wf_worker *worker)
 {
     struct sights sights = {0};
+    wf_store_release(&worker->is_driven, 1);
     if (wf_load_relaxed(&worker->state) != WF_WORKER_SEARCHING) {
         wf_store_release(&worker->state, WF_WORKER_SEARCHING);
         wf_add_seq_cst(counts(worker->pool), WF_IDLE_SEARCHING_ONE);

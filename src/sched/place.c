@@ -6,8 +6,9 @@
  * is handed on takes its arrivals along; of one that computes and is not handed on, a searcher of the pool takes them
  * (idle.c, steal_from); of a retired one they are placed again.
  *
- * [A1] The placer looks at the state under arrivals_lock; [A2] who retires the worker sets the state, then takes that
- * lock and all that is there. So nothing stays with a retired worker.
+ * [A1] The placer adds, fences, then looks at the state. [A2] Who retires the worker, or has claimed it and finds no thread
+ * for it, sets the state, fences, then looks at the arrivals. One of them sees the other, so nothing stays with a worker
+ * that no thread drives.
  */
 #include "sched/place.h"
 
@@ -49,21 +50,24 @@ static struct wf_worker *least_loaded(struct wf_pool *pool, bool started_only)
     return best;
 }
 
-static bool add_arrival(struct wf_worker *worker, struct wf_routine *r)
+static void add_arrival(struct wf_worker *worker, struct wf_routine *r)
 {
+    r->link = NULL;
     wf_spinlock_lock(&worker->arrivals_lock);
-    bool stays = wf_load_seq_cst(&worker->state) != WF_WORKER_RETIRED; /* [A1] */
-    if (stays) {
-        r->link = NULL;
-        if (worker->arrivals_head == NULL)
-            worker->arrivals_head = r;
-        else
-            worker->arrivals_tail->link = r;
-        worker->arrivals_tail = r;
-        wf_store_relaxed(&worker->n_arrivals, wf_load_relaxed(&worker->n_arrivals) + 1);
-    }
+    if (worker->arrivals_head == NULL)
+        worker->arrivals_head = r;
+    else
+        worker->arrivals_tail->link = r;
+    worker->arrivals_tail = r;
+    wf_store_relaxed(&worker->n_arrivals, wf_load_relaxed(&worker->n_arrivals) + 1);
     wf_spinlock_unlock(&worker->arrivals_lock);
-    return stays;
+}
+
+/* Whoever comes first takes it: the scheduler loops pop those of high priority one by one. */
+static void leave_to_all(struct wf_pool *pool, struct wf_routine *r)
+{
+    wf_inject_push(&pool->inject, r, WF_PRIORITY_HIGH);
+    wf_idle_wake_inject(pool);
 }
 
 struct wf_routine *wf_arrivals_pop(struct wf_worker *worker)
@@ -83,28 +87,24 @@ struct wf_routine *wf_arrivals_pop(struct wf_worker *worker)
 void wf_place_pinned(struct wf_routine *r)
 {
     struct wf_pool *pool = wf_pool_of(r);
-    bool started_only = false;
-    for (;;) {
-        struct wf_worker *worker = least_loaded(pool, started_only);
-        if (worker != NULL && wf_load_relaxed(&worker->state) == WF_WORKER_UNUSED && !wf_worker_start(worker)) {
-            started_only = true; /* no thread to be had */
-            continue;
-        }
-        if (worker != NULL && add_arrival(worker, r)) {
-            wf_fence_seq_cst(); /* [I1]; the last look of [I2] includes the arrivals */
-            wf_worker_wake(worker);
-            return;
-        }
-        if (worker == NULL) { /* nobody can be started, or the pool is just being resized: whoever comes takes it */
-            wf_inject_push(&pool->inject, r, WF_PRIORITY_HIGH);
-            wf_idle_wake_inject(pool);
-            return;
-        }
+    struct wf_worker *worker = least_loaded(pool, false);
+    if (worker != NULL && wf_load_relaxed(&worker->state) == WF_WORKER_UNUSED && !wf_worker_start(worker))
+        worker = least_loaded(pool, true); /* no thread to be had */
+    if (worker == NULL) {
+        leave_to_all(pool, r);
+        return;
     }
+    add_arrival(worker, r);
+    wf_fence_seq_cst(); /* [A1], and [I1]: the last look of [I2] includes the arrivals */
+    if (!wf_worker_has_thread(worker))
+        wf_arrivals_leave(worker);
+    else
+        wf_worker_wake(worker);
 }
 
-void wf_place_arrivals_again(struct wf_worker *worker)
+void wf_arrivals_leave(struct wf_worker *worker)
 {
+    struct wf_pool *pool = worker->pool;
     for (struct wf_routine *r; (r = wf_arrivals_pop(worker)) != NULL;)
-        wf_place_pinned(r);
+        leave_to_all(pool, r);
 }

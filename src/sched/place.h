@@ -12,7 +12,8 @@ void wf_place_pinned(struct wf_routine *r);
 /* The oldest of the worker's arrivals, or NULL. Any thread that drives a worker of the pool. */
 struct wf_routine *wf_arrivals_pop(struct wf_worker *worker);
 
-/* The worker is RETIRED: its arrivals go to others. */
-void wf_place_arrivals_again(struct wf_worker *worker);
+/* [A2] No thread drives the worker any more, or yet: its arrivals go to whoever of the pool takes them first. After the state
+ * was set and a full fence. */
+void wf_arrivals_leave(struct wf_worker *worker);
 
 #endif

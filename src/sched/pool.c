@@ -36,7 +36,6 @@ static void make_worker(struct wf_pool *pool, uint32_t index, int64_t now)
     struct wf_worker *w = &pool->workers[index];
     memset(w, 0, sizeof(*w)); /* as the last run left it, which may have been looked at until now */
     w->pool = pool;
-    w->pool_flag = wf_pool_flag(pool);
     w->index = index;
     w->budget = w->budget_full = WF_BUDGET_MAX;
     w->looked_ns = now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* retire.c - what becomes of all that a retired worker held.
  *
- * Runnable routines go to the pool's injection queue, those placed here but not met yet are placed again, timers go to a
+ * Runnable routines go to the pool's injection queue, those placed here but not met yet to whoever takes them, timers go to a
  * worker that has a thread, free descriptors and stacks to where they came from. The share of the object arena stays: the
  * slot may be used again. Pinned routines are not the worker's but its thread's, which becomes a spare that wants a worker
  * as long as it has some (thread.c).
@@ -63,8 +63,7 @@ static struct wf_worker *heir_of(struct wf_worker *worker)
 {
     struct wf_pool *pool = worker->pool;
     for (uint32_t i = 0; i < wf_load_relaxed(&pool->size); i++) {
-        uint32_t state = wf_load_relaxed(&pool->workers[i].state);
-        if (state != WF_WORKER_UNUSED && state != WF_WORKER_RETIRED)
+        if (wf_load_acquire(&pool->workers[i].is_driven) != 0)
             return &pool->workers[i];
     }
     return &wf_default_pool->workers[0];
@@ -76,10 +75,12 @@ void wf_worker_retire(struct wf_worker *worker, struct wf_thread *thread)
     drain_runnable(worker);
     drain_caches(worker);
     worker->for_pinned = false;
+    wf_store_release(&worker->is_driven, 0);
     wf_thread_set_worker(thread, NULL);
     wf_store_release(&worker->thread, NULL);
     wf_store_seq_cst(&worker->state, WF_WORKER_RETIRED);
-    wf_place_arrivals_again(worker); /* after the state: [A2] */
+    wf_fence_seq_cst();
+    wf_arrivals_leave(worker); /* [A2] */
     if (wf_timers_move(&worker->timers, &heir->timers)) {
         wf_fence_seq_cst();
         wf_worker_wake(heir); /* asleep with a later deadline */

@@ -32,8 +32,9 @@ static uint64_t new_id(struct wf_worker *worker)
 }
 
 /* A descriptor with everything but the call filled in; NULL when there is none. */
-WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const struct weft__site *site)
+WF_INLINE struct wf_routine *take_descriptor(struct wf_thread *thread, const struct weft__site *site)
 {
+    struct wf_worker *worker = thread->worker;
     struct wf_routine *r;
     if (WF_LIKELY(worker != NULL && worker->free_routines != NULL)) {
         r = worker->free_routines;
@@ -42,7 +43,7 @@ WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const str
     } else if ((r = wf_routine_alloc_slow(worker)) == NULL) {
         return NULL;
     }
-    r->flags = worker != NULL ? worker->pool_flag : 1u << WF_POOL_SHIFT; /* where it was started; else the default pool */
+    r->flags = thread->start_flags;
     r->ret = 0;
     r->saved_errno = 0;
     r->stack_slot = 0;
@@ -149,10 +150,10 @@ static WF_COLD int undo_spawn(struct wf_worker *worker, struct wf_routine *r, in
     return error;
 }
 
-/* Before it can run: it must not be counted as ended first. */
-WF_INLINE void count_started(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r)
+/* Before it can run: it must not be counted as ended first. `own`: a worker of its pool starts it. */
+WF_INLINE void count_started(struct wf_worker *worker, struct wf_routine *r, bool own)
 {
-    if (WF_LIKELY((r->flags & thread->slow_flags & WF_POOL_FLAGS) == 0))
+    if (WF_LIKELY(own))
         wf_count(&worker->n_started);
     else
         wf_add_seq_cst(&wf_pool_of(r)->n_started_outside, 1);
@@ -161,12 +162,15 @@ WF_INLINE void count_started(struct wf_thread *thread, struct wf_worker *worker,
 WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
 {
     struct wf_worker *worker = thread->worker;
-    struct wf_routine *r = take_descriptor(worker, go->site);
+    struct wf_routine *r = take_descriptor(thread, go->site);
     if (WF_UNLIKELY(r == NULL))
         return -ENOMEM;
     int error = 0;
-    if (WF_UNLIKELY(go->attr != NULL))
+    bool own = worker != NULL;
+    if (WF_UNLIKELY(go->attr != NULL)) {
         error = apply_attributes(r, go->attr);
+        own = (r->flags & WF_POOL_FLAGS & thread->slow_flags) == 0;
+    }
     if (error == 0)
         error = capture_arguments(r, frame, go);
     if (error == 0 && (go->flags & WEFT__GO_FUTURE) != 0) {
@@ -177,7 +181,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     }
     if (WF_UNLIKELY(error != 0))
         return undo_spawn(worker, r, error);
-    count_started(thread, worker, r);
+    count_started(worker, r, own);
     wf_ready(thread, r);
     return 0;
 }
@@ -204,12 +208,12 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 
 int wf_spawn_call(struct wf_thread *thread, const struct weft__site *site, void (*fn)(void *), void *arg)
 {
-    struct wf_routine *r = take_descriptor(thread->worker, site);
+    struct wf_routine *r = take_descriptor(thread, site);
     if (r == NULL)
         return -ENOMEM;
     r->sp = (void *)(uintptr_t)fn;
     r->start.integers[0] = (uint64_t)(uintptr_t)arg;
-    count_started(thread, thread->worker, r);
+    count_started(thread->worker, r, thread->worker != NULL);
     wf_ready(thread, r);
     return 0;
 }

@@ -44,6 +44,7 @@ static struct wf_thread *thread_create_block(uint32_t flags)
     b->thread.scheduler = &b->self;
     b->thread.syscall_fd = -1;
     b->thread.slow_flags = WF_ALL_SLOW;
+    b->thread.start_flags = wf_pool_flag(wf_default_pool);
     wf_store_relaxed(&b->thread.attn, wf_fences_needed() ? WF_ATTN_FENCE : 0);
     wf_rand_seed(&b->thread.rand, (uint64_t)(uintptr_t)b ^ (uint64_t)wf_now_ns());
     return &b->thread;
@@ -194,6 +195,7 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     if (thread == NULL)
         return NULL;
     thread->pool = pool;
+    thread->start_flags = wf_pool_flag(pool);
     wf_thread_set_worker(thread, worker);
     if (worker != NULL)
         wf_store_release(&worker->thread, thread);

@@ -44,6 +44,7 @@ struct wf_thread {
     struct wf_routine *current;   /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
     _Atomic uint32_t no_commit;   /* where a switch that has nothing to publish stores */
     uint32_t slow_flags;          /* what wf_ready() must not do the quick way here: see WF_POOL_SHIFT. Goes with `worker` */
+    uint32_t start_flags;         /* immutable: the bit of the pool that what is started here belongs to */
     struct wf_routine *scheduler; /* the context of the thread's own stack: the loop in thread.c */
 
     WF_ALIGNED_LINE _Atomic uint32_t wake; /* futex: 1 = there is something for you */

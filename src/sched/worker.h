@@ -61,8 +61,6 @@ struct wf_ring {
 struct wf_worker {
     /* Private: touched only by the thread that drives it, inside the runtime, or by a seizer that holds that thread. */
     _Atomic(struct wf_routine *) next; /* runs before all else; read by others as a hint */
-    struct wf_pool *pool;              /* immutable */
-    uint32_t pool_flag;                /* immutable: wf_pool_flag(pool) */
     bool for_pinned;                   /* handed over for pinned routines of the new thread */
     uint32_t high_in_a_row;
     uint32_t budget;                            /* schedules until the loop looks around */
@@ -85,12 +83,15 @@ struct wf_worker {
     int64_t looked_ns;                    /* when the loop last read the clock */
     uint32_t budget_full;                 /* what budget is set to */
     uint32_t looks;                       /* counts them */
-    uint32_t index; /* in pool->workers */
+    uint32_t index;                       /* in pool->workers */
+    struct wf_pool *pool;                 /* immutable */
 
     /* Read by others. */
     WF_ALIGNED_LINE _Atomic uint32_t tick; /* counts schedules; who sees it stand still knows of a hog */
     _Atomic uint32_t state;                /* enum wf_worker_state; see idle.c */
     _Atomic uint32_t looking;              /* 1: PARKED, but in its last look: it may be about to find something */
+    _Atomic uint32_t is_driven;            /* 1: a thread has taken it up, so it has one until it is retired. Set by that
+                                              thread; else wf_pools.lock */
     _Atomic(struct wf_thread *) thread;    /* who drives it; threads lock, or the seizer */
     uint32_t pilot_tick;                   /* pilot only */
     struct wf_thread *pilot_thread;        /* pilot only */
