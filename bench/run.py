@@ -45,11 +45,13 @@ ROWS = {
     'fanin': {'message': {1: 0.25, 2: 0.3}},
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
+    'batch': {'alone_p50': {2: None}, 'alone_p99': {2: None}, 'shared_p50': {2: None}, 'shared_p99': {2: None},
+              'pool_p50': {2: None}, 'pool_p99': {2: None}, 'pool_nice_p50': {2: None}, 'pool_nice_p99': {2: None}},
     'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
 DEFAULT_ROUNDS = 5
-ROUNDS = {'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
+ROUNDS = {'batch': 2, 'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
 
 
 def output_of(command, **options):
@@ -139,7 +141,7 @@ def run_alternately(programs, question, procs, runs, rounds):
     samples, units, broken = {'weft': {}, 'go': {}}, {}, set()
     for _ in range(runs):
         for side, folder in programs.items():
-            if folder is None or side in broken:
+            if folder is None or side in broken or (side == 'go' and not (folder / question).exists()):  # no peer
                 continue
             result = run_once(folder / question, procs, rounds, samples[side])
             if result is None:

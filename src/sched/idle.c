@@ -278,7 +278,8 @@ static struct wf_routine *take_injected(struct wf_worker *worker)
     if (length == 0)
         return NULL;
     struct wf_routine *out[INJECT_TAKE];
-    uint32_t share = length / (wf_load_relaxed(&worker->pool->size) + 1) + 1;
+    uint32_t size = wf_load_relaxed(&worker->pool->size);
+    uint32_t share = length / (size > 0 ? size : 1) + 1;
     uint32_t n = wf_inject_pop_many(inject, out, share < INJECT_TAKE ? share : INJECT_TAKE, WF_PRIORITY_NORMAL);
     for (uint32_t i = 1; i < n; i++)
         wf_local_put(worker, out[i]);

@@ -7,6 +7,13 @@
  * is common to the process. Who makes a routine of another pool runnable puts it into that pool's injection queue and
  * wakes one of that pool's workers: park.c, wf_ready_slow().
  *
+ * Who walks over workers, and over which:
+ *   wake one, wake a napper, place a pinned one      of the pool, below `size`
+ *   steal, due timers, is more visible, others running   of the pool, below `reach`: what surplus ones still hold is found
+ *   pilot: hand-off, rescue; a timer's time              all pools, below `size`; surplus ones are settled instead
+ *   is everybody parked, deadlock                        all pools, below `reach`: retired ones have no thread and hold nothing
+ *   ticks, started and ended, timers cleared at the end  all pools, below `n_slots`: the counts of retired ones still count
+ *
  * Pools and their workers are never unmapped, so a waker that comes late (its routine has run, and its pool is gone)
  * wakes at worst somebody for nothing.
  *

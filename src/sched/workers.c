@@ -145,7 +145,10 @@ WF_PUBLIC int weft_workers_destroy(weft_workers *p)
     if (pool != NULL && pool != wf_default_pool && wf_pools.open)
         error = empty(pool, wf_pools.run, is_routine);
     if (error == 0) {
+        int saved = errno;
         wf_threads_end(pool);
+        wf_compiler_barrier();
+        errno = saved;
         pool->used = false;
     }
     pthread_mutex_unlock(&wf_pools.lock);

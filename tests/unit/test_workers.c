@@ -252,12 +252,10 @@ static void note_nice(atomic_int *to)
     atomic_store(to, getpriority(PRIO_PROCESS, 0));
 }
 
-/* Readied by a niced thread, so that it needs a thread that was not made by one. */
-static void start_many_on_default(void)
+/* Readied by a niced thread while no other thread of the default pool is free: it needs one that was not made here. */
+static void start_on_default(void)
 {
     note_nice(&nice_of_batch);
-    for (unsigned i = 0; i < 3; i++)
-        start_on(weft_workers_default(), compute);
     start_on(weft_workers_default(), note_nice, &nice_of_default);
 }
 
@@ -266,7 +264,9 @@ Test(workers, threads_of_a_pool_have_its_niceness_and_no_others_have, .timeout =
     int own = getpriority(PRIO_PROCESS, 0);
     cr_assert_eq(weft_start(&(weft_config){.procs = 4}), 0);
     batch = weft_workers_create(1, &(weft_workers_attr){.nice = 11});
-    start_on(batch, start_many_on_default);
+    start(compute);
+    eventually(atomic_load(&begun) == 1);
+    start_on(batch, start_on_default);
     eventually(atomic_load(&nice_of_default) != -99);
     cr_assert_eq(atomic_load(&nice_of_batch), 11);
     cr_assert_eq(atomic_load(&nice_of_default), own);
@@ -622,11 +622,11 @@ static void end_by_timer(void *arg)
     end();
 }
 
+/* Some of which expire in the midst of the destruction. */
 static void arm_timers(void)
 {
-    for (unsigned i = 0; i < 50; i++) {
-        require(weft_timer_start(i * WEFT_MS, end_by_timer, NULL) != NULL);
-    }
+    for (unsigned i = 0; i < 300; i++)
+        require(weft_timer_start(i * 5 * WEFT_US, end_by_timer, NULL) != NULL);
     end();
 }
 
@@ -639,11 +639,14 @@ static void arm_late_timers(void)
 
 Test(workers, timers_outlive_their_pool, .timeout = 60)
 {
-    batch = weft_workers_create(2, NULL);
-    start_on(batch, arm_timers); /* some of which expire in the midst of it */
-    start_on(batch, arm_late_timers);
-    cr_assert_eq(weft_workers_destroy(batch), 0);
-    eventually(atomic_load(&ended) == 2 + 100);
+    for (unsigned round = 1; round <= 50; round++) {
+        batch = weft_workers_create(2, NULL);
+        start_on(batch, arm_timers);
+        if (round == 1)
+            start_on(batch, arm_late_timers);
+        cr_assert_eq(weft_workers_destroy(batch), 0);
+        eventually(atomic_load(&ended) == round * 301 + 51);
+    }
 }
 
 Test(workers, fifteen_pools_are_the_limit_and_may_be_made_again, .timeout = 60)
