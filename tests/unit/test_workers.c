@@ -259,6 +259,17 @@ static void start_on_default(void)
     start_on(weft_workers_default(), note_nice, &nice_of_default);
 }
 
+/* Of all threads that have come so far. */
+static bool threads_are_nice(weft_workers *p, int nice, int others)
+{
+    bool right = true;
+    wf_spinlock_lock(&wf_threads.lock);
+    for (struct wf_thread *t = wf_threads.all; t != NULL; t = t->next_all)
+        right &= getpriority(PRIO_PROCESS, (id_t)wf_load_relaxed(&t->tid)) == (t->pool == inside(p) ? nice : others);
+    wf_spinlock_unlock(&wf_threads.lock);
+    return right;
+}
+
 Test(workers, threads_of_a_pool_have_its_niceness_and_no_others_have, .timeout = 60)
 {
     int own = getpriority(PRIO_PROCESS, 0);
@@ -266,10 +277,12 @@ Test(workers, threads_of_a_pool_have_its_niceness_and_no_others_have, .timeout =
     batch = weft_workers_create(1, &(weft_workers_attr){.nice = 11});
     start(compute);
     eventually(atomic_load(&begun) == 1);
+    pause_thread_ms(100); /* until the pilot looks seldom: it would make the thread first */
     start_on(batch, start_on_default);
     eventually(atomic_load(&nice_of_default) != -99);
     cr_assert_eq(atomic_load(&nice_of_batch), 11);
     cr_assert_eq(atomic_load(&nice_of_default), own);
+    eventually(threads_are_nice(batch, 11, own));
     atomic_store(&over, true);
 }
 
@@ -321,10 +334,9 @@ Test(workers, pinned_routines_are_spread_over_their_pool, .timeout = 60)
     pid_t emptied = atomic_load(&homes[5]);
     for (unsigned i = 0; i < N_PINNED; i++)
         atomic_store(&may_leave[i], atomic_load(&homes[i]) == emptied);
-    eventually(atomic_load(&ended) == N_PINNED / N_HOMES);
+    eventually(wf_pool_started(inside(batch)) - wf_pool_ended(inside(batch)) == N_PINNED - N_PINNED / N_HOMES);
     for (unsigned i = 0; i < N_PINNED; i++)
         if (atomic_load(&may_leave[i])) {
-            pause_thread_ms(1); /* its descriptor is given back a little after its last act */
             atomic_store(&homes[i], 0);
             atomic_store(&may_leave[i], false);
             require(weft_go_with(weft_attr(.pin = true, .workers = batch), stay_home, i) == 0);
