@@ -159,7 +159,7 @@ WF_INLINE void count_started(struct wf_worker *worker, struct wf_routine *r, boo
         wf_add_seq_cst(&wf_pool_of(r)->n_started_outside, 1);
 }
 
-WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
+WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go, bool with_attributes)
 {
     struct wf_worker *worker = thread->worker;
     struct wf_routine *r = take_descriptor(thread, go->site);
@@ -167,7 +167,7 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
         return -ENOMEM;
     int error = 0;
     bool own = worker != NULL;
-    if (WF_UNLIKELY(go->attr != NULL)) {
+    if (with_attributes) {
         error = apply_attributes(r, go->attr);
         own = (r->flags & WF_POOL_FLAGS & thread->slow_flags) == 0;
     }
@@ -186,6 +186,11 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     return 0;
 }
 
+static WF_COLD int spawn_with_attributes(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
+{
+    return spawn(thread, frame, go, true);
+}
+
 /* Called by the capture stub. */
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go);
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
@@ -200,7 +205,7 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
         }
         thread = wf_enter();
     }
-    go->result = spawn(thread, frame, go);
+    go->result = WF_LIKELY(go->attr == NULL) ? spawn(thread, frame, go, false) : spawn_with_attributes(thread, frame, go);
     if (WF_UNLIKELY(go->result != 0))
         go->future = NULL;
     wf_leave(thread);
