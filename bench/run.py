@@ -52,11 +52,13 @@ ROWS = {
     'cancel': {'call': {1: 300, 2: 300}, 'ended': {1: None, 2: None}},
     'coro': {'round_trip': {1: 10, 2: 10}, 'generator': {1: 10, 2: 10}, 'life': {1: 100, 2: 100},
              'life_half_way': {1: None, 2: None}},
+    'batch': {'alone_p50': {2: None}, 'alone_p99': {2: None}, 'shared_p50': {2: None}, 'shared_p99': {2: None},
+              'pool_p50': {2: None}, 'pool_p99': {2: None}, 'pool_nice_p50': {2: None}, 'pool_nice_p99': {2: None}},
     'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
 DEFAULT_ROUNDS = 5
-ROUNDS = {'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
+ROUNDS = {'batch': 2, 'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
 
 
 def output_of(command, **options):

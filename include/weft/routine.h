@@ -26,12 +26,17 @@ WEFT_API int *weft__errno_location(void);
 #undef errno
 #define errno (*weft__errno_location())
 
+/* A pool of workers: weft/runtime.h. */
+typedef struct weft_workers weft_workers;
+
 /* Attributes of a routine. A zero field means the default. */
 typedef struct weft_go_attr {
     size_t stack_size; /* bytes of virtual stack, rounded up to a power of two; default WEFT_STACK (64 KiB) */
     const char *name;  /* copied, cut to 31 bytes; shown by dumps and reports */
     int priority;      /* > 0 before all others, < 0 when nothing else is runnable (but never starved), 0 normal */
-    bool pin;          /* always runs on one and the same thread (for thread-local state of other libraries) */
+    bool pin;          /* always runs on one and the same thread (for thread-local state of other libraries); which, is
+                          settled at the first run: of the worker of its pool that has the fewest of them */
+    weft_workers *workers; /* the pool it runs on; default: that of the starting routine, on a plain thread the default one */
 } weft_go_attr;
 
 /* Where a routine was started; one static object per call site. */

@@ -29,8 +29,8 @@ static struct {
     size_t mapping_bytes;
     size_t reserved_bytes;
     size_t mapped_bytes;     /* lock: readable and writable */
-    uint32_t most;           /* immutable after init */
-    uint32_t reserve_slots;  /* stack slots that workers may cache */
+    uint32_t most;           /* lock; descriptors and reserved slots together are what the arena has */
+    uint32_t reserve_slots;  /* lock: stack slots that workers may cache */
     uint32_t borrowed_slots; /* lock: those that coroutines have */
     uint32_t n_usable;       /* lock: mapped readable and writable */
     _Atomic uint32_t n_used; /* lock for writing: descriptors that have ever been handed out */
@@ -62,6 +62,19 @@ int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers)
     slab.loose = NULL;
     wf_store_relaxed(&slab.n_used, 0);
     return 0;
+}
+
+int wf_routines_reserve(uint32_t slots)
+{
+    int error = -ENOMEM;
+    wf_spinlock_lock(&slab.lock);
+    if (slab.most - slab.n_usable >= slots && wf_arena_grow(slab.n_usable + slab.reserve_slots + slots) == 0) {
+        slab.most -= slots;
+        slab.reserve_slots += slots;
+        error = 0;
+    }
+    wf_spinlock_unlock(&slab.lock);
+    return error;
 }
 
 void wf_routines_fini(void)

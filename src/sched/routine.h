@@ -68,7 +68,11 @@ enum wf_routine_flags {
     WF_VECTORS_MASK = 15u << 8,
     WF_SCOPED = 1u << 12,       /* `frame` is not NULL: its waits may be ended by a scope or a deadline */
     WF_CHILD_ERROR = 1u << 13,  /* a scope's child whose function returns int: its error */
+    /* Upper half: which pool it belongs to, exactly one bit of every routine. What a thread must not make runnable the
+     * quick way is one mask, thread->slow_flags: WF_SPECIAL and the bits of the other pools; all bits without a worker. */
+    WF_POOL_SHIFT = 16,
 };
+#define WF_POOL_FLAGS 0xffff0000u
 
 enum { WF_START_WORDS = 16 };
 /* What `pending` may be besides a negative errno. */
@@ -132,7 +136,7 @@ struct wf_extra {
     char name[32];
     void *own_stack; /* WF_OWN_STACK: see stack/arena.h */
     size_t own_stack_size;
-    struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run */
+    struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run: whoever drives the worker it was placed on */
     uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
     char *panic_message;     /* what weft_try_message returns */
     struct wf_departure *departures; /* panics and exits on their way through its frames, the last first: scope/panic.c */
@@ -144,6 +148,8 @@ struct wf_extra {
 /* routine.c: descriptors come from a slab that is never unmapped while the runtime runs. There are never more of them
  * than stack slots (less what workers may cache), so that a routine that could be started finds a stack. */
 int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers);
+/* Sets so many more slots aside for what a new worker may cache. 0, or -ENOMEM: descriptors count on them already. */
+int wf_routines_reserve(uint32_t slots);
 void wf_routines_fini(void);
 /* Takes a descriptor for `worker`'s free list or straight from the slab (worker NULL). NULL: none left or no memory. */
 struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker);
