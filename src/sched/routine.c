@@ -68,7 +68,8 @@ int wf_routines_reserve(uint32_t slots)
 {
     int error = -ENOMEM;
     wf_spinlock_lock(&slab.lock);
-    if (slab.most - slab.n_usable >= slots && wf_arena_grow(slab.n_usable + slab.reserve_slots + slots) == 0) {
+    uint32_t taken = slab.n_usable + slab.reserve_slots + slab.borrowed_slots;
+    if (slab.most - slab.n_usable >= slots && taken + slots <= wf_arena.n_slots && wf_arena_grow(taken + slots) == 0) {
         slab.most -= slots;
         slab.reserve_slots += slots;
         error = 0;
