@@ -1320,7 +1320,7 @@ Test(scope, errno_is_left_alone, .timeout = 60)
 
 static int wait_stubbornly(void)
 {
-    int result;
+    int result = 0;
     weft_shield
         result = weft_sleep(WEFT_HOUR); /* not kept by a shield from weft_stop */
     require(result == -ECANCELED);
