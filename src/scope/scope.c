@@ -368,25 +368,27 @@ WF_PUBLIC void weft__scope_leave(struct weft__scope_block *block)
 
 /* ---- cancelling ---- */
 
-/* The scope of that name, held; NULL when it has been left. */
-static struct wf_scope *hold(const void *ref)
+/* The scope of that name, held; NULL when it has been left or, if `not_over`, has come to an end: those who cancel it again
+ * and again must not keep its owner from leaving. */
+static struct wf_scope *hold(const void *ref, bool not_over)
 {
     struct wf_scope *scope = cell_of(ref);
     if (scope == NULL)
         return NULL;
     wf_spinlock_lock(&scope->lock);
-    bool there = is_named(scope, ref);
+    bool there = is_named(scope, ref) && !(not_over && wf_load_relaxed(&scope->frame.reason) != 0);
     if (there)
         scope->n_held++;
     wf_spinlock_unlock(&scope->lock);
-    wf_perturb(); /* leaving the scope */
+    if (there)
+        wf_perturb(); /* leaving the scope */
     return there ? scope : NULL;
 }
 
 WF_PUBLIC void weft_cancel(weft_scope_ref s)
 {
     struct wf_thread *thread = wf_enter();
-    struct wf_scope *scope = hold(s);
+    struct wf_scope *scope = hold(s, true);
     if (scope != NULL) {
         wf_cancel_scope(thread, scope, -ECANCELED);
         wf_scope_release(thread, scope);
@@ -396,7 +398,7 @@ WF_PUBLIC void weft_cancel(weft_scope_ref s)
 
 WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int error)
 {
-    struct wf_scope *scope = hold(ref);
+    struct wf_scope *scope = hold(ref, false);
     if (scope == NULL)
         wf_misuse("weft_scope_go: the scope has ended");
     fail(thread, scope, error, false, NULL);

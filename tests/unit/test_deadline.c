@@ -289,7 +289,7 @@ Test(deadline, children_and_theirs_inherit_it, .timeout = 60)
 
 static int sleep_in_own_deadline(int64_t d, int expected)
 {
-    int result;
+    int result = 0;
     weft_deadline(d)
         result = weft_sleep(WEFT_HOUR);
     require(result == -ETIMEDOUT);
