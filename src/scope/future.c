@@ -35,23 +35,32 @@ _Static_assert(WF_FUTURE_DONE < WF_FUTURE_PANICKED && WF_FUTURE_FAILED > WF_FUTU
 void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
 void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
 
-struct wf_future *wf_future_create(struct wf_worker *worker, struct wf_routine *routine, void *tracker)
+WF_INLINE struct wf_future *prepare(struct wf_future *f, struct wf_routine *routine, void *tracker)
 {
-    struct wf_future *f;
-    if (worker != NULL && worker->free_cells != NULL) {
-        f = worker->free_cells;
-        worker->free_cells = (void *)f->waiters;
-    } else if ((f = wf_object_cell(worker)) == NULL) {
-        return NULL;
-    }
     f->waiters = NULL;
-    f->marks = tracker != NULL ? WF_FUTURE_DETACHED : 0;
+    f->marks = tracker != NULL ? WF_FUTURE_DETACHED | WF_FUTURE_TRACKED : 0;
     wf_store_relaxed(&f->seen, false);
     f->pending.done = NULL;
     f->pending.routine = routine;
-    f->pending.tracker = tracker;
+    if (WF_UNLIKELY(tracker != NULL))
+        f->pending.tracker = tracker;
     wf_store_relaxed(&f->state, WF_FUTURE_PENDING);
     return f;
+}
+
+static WF_NOINLINE struct wf_future *create_new(struct wf_worker *worker, struct wf_routine *routine, void *tracker)
+{
+    struct wf_future *f = wf_object_cell(worker);
+    return f != NULL ? prepare(f, routine, tracker) : NULL;
+}
+
+struct wf_future *wf_future_create(struct wf_worker *worker, struct wf_routine *routine, void *tracker)
+{
+    struct wf_future *f = worker != NULL ? worker->free_cells : NULL;
+    if (WF_UNLIKELY(f == NULL))
+        return create_new(worker, routine, tracker);
+    worker->free_cells = (void *)f->waiters;
+    return prepare(f, routine, tracker);
 }
 
 /* To the worker that is at hand. By a plain thread: lost, there is no list to put it on. */
@@ -77,16 +86,9 @@ static struct wf_waiter *oldest_first(struct wf_waiter *newest)
     return oldest;
 }
 
-/* The payload is written, the lock held; wakes all who wait, in the order in which they came. Returns `thread`, which
- * makes the call in wf_future_settle() a tail call. */
-static struct wf_thread *publish(struct wf_thread *thread, struct wf_future *f, enum wf_future_state state,
-                                 struct weft__chan *done)
+static WF_NOINLINE struct wf_thread *tell_all(struct wf_thread *thread, struct wf_waiter *w, bool has_value,
+                                              struct weft__chan *done)
 {
-    struct wf_waiter *w = f->waiters;
-    f->waiters = NULL;
-    bool detached = (f->marks & WF_FUTURE_DETACHED) != 0;
-    wf_store_release(&f->state, (uint8_t)state); /* [F1] */
-    wf_spinlock_unlock(&f->lock);
     if (done != NULL)
         wf_chan_close_inside(thread, done);
     if (w != NULL && w->next != NULL)
@@ -94,16 +96,45 @@ static struct wf_thread *publish(struct wf_thread *thread, struct wf_future *f, 
     while (w != NULL) {
         struct wf_waiter *next = w->next; /* w may be gone once its owner knows */
         struct wf_routine *r = w->routine;
-        if (WF_UNLIKELY(r == NULL)) {
-            wf_group_report(thread, w, state == WF_FUTURE_DONE);
+        if (r == NULL) {
+            wf_group_report(thread, w, has_value);
         } else {
             r->ret = 0;
             wf_ready(thread, r);
         }
         w = next;
     }
-    if (detached)
-        wf_future_free(thread->worker, f);
+    return thread;
+}
+
+static WF_NOINLINE struct wf_thread *publish_detached(struct wf_thread *thread, struct wf_future *f,
+                                                      enum wf_future_state state, struct weft__chan *done)
+{
+    struct wf_waiter *w = f->waiters;
+    wf_store_release(&f->state, (uint8_t)state); /* [F1] */
+    wf_spinlock_unlock(&f->lock);
+    tell_all(thread, w, state == WF_FUTURE_DONE, done);
+    wf_future_free(thread->worker, f);
+    return thread;
+}
+
+/* The payload is written, the lock held; wakes all who wait, in the order in which they came. Returns `thread`: so that the
+ * call in wf_future_settle() is a tail call. */
+static struct wf_thread *publish(struct wf_thread *thread, struct wf_future *f, enum wf_future_state state,
+                                 struct weft__chan *done)
+{
+    if (WF_UNLIKELY((f->marks & WF_FUTURE_DETACHED) != 0))
+        return publish_detached(thread, f, state, done);
+    struct wf_waiter *w = f->waiters;
+    f->waiters = NULL;
+    wf_store_release(&f->state, (uint8_t)state); /* [F1] */
+    wf_spinlock_unlock(&f->lock); /* it may be gone now */
+    if (WF_UNLIKELY(done != NULL || (w != NULL && (w->next != NULL || w->routine == NULL))))
+        return tell_all(thread, w, state == WF_FUTURE_DONE, done);
+    if (w != NULL) {
+        w->routine->ret = 0;
+        wf_ready(thread, w->routine);
+    }
     return thread;
 }
 
@@ -137,7 +168,7 @@ static WF_COLD struct wf_thread *settle_marked(struct wf_thread *thread, struct 
 {
     thread = let_canceller_finish(thread, f);
     struct weft__chan *done = f->pending.done;
-    weft_tracker *tracker = f->pending.tracker;
+    weft_tracker *tracker = (f->marks & WF_FUTURE_TRACKED) != 0 ? f->pending.tracker : NULL;
     if ((f->marks & WF_FUTURE_CANCELLED) != 0 && wf_cancel_was_felt(thread->current)) {
         f->error = -ECANCELED;
         publish(thread, f, WF_FUTURE_FAILED, done);
@@ -152,7 +183,8 @@ static WF_COLD struct wf_thread *settle_marked(struct wf_thread *thread, struct 
     return wf_enter();
 }
 
-struct wf_thread *wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result)
+static WF_NOINLINE struct wf_thread *settle_any(struct wf_thread *thread, struct wf_future *f,
+                                                const struct wf_result *result)
 {
     bool x87 = result != NULL ? result->has_x87 != 0 : (thread->current->flags & WF_RESULT_IN_X87) != 0;
     wf_spinlock_lock(&f->lock);
@@ -160,6 +192,19 @@ struct wf_thread *wf_future_settle(struct wf_thread *thread, struct wf_future *f
         return settle_marked(thread, f, x87, result);
     struct weft__chan *done = f->pending.done;
     write_value(f, x87, result);
+    return publish(thread, f, WF_FUTURE_DONE, done);
+}
+
+/* Without a stack frame for what is most frequent. */
+struct wf_thread *wf_future_settle(struct wf_thread *thread, struct wf_future *f, const struct wf_result *result)
+{
+    if (WF_UNLIKELY(result == NULL || result->has_x87 != 0 || !wf_spinlock_try_lock(&f->lock)))
+        return settle_any(thread, f, result);
+    if (WF_UNLIKELY(f->marks != 0))
+        return settle_marked(thread, f, false, result);
+    struct weft__chan *done = f->pending.done;
+    f->x87 = false;
+    memcpy(&f->value, result, sizeof(f->value));
     return publish(thread, f, WF_FUTURE_DONE, done);
 }
 

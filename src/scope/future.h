@@ -24,6 +24,7 @@ enum wf_future_marks {
     WF_FUTURE_DETACHED = 1,   /* nobody will ask; freed when settled */
     WF_FUTURE_CANCELLING = 2, /* somebody is in wf_cancel_routine(): the routine must not end yet */
     WF_FUTURE_CANCELLED = 4,  /* that has been done */
+    WF_FUTURE_TRACKED = 8,    /* pending.tracker counts it */
 };
 
 /* One line of memory. `state` leaves PENDING once, under the lock, after the payload is written ([F1] release); whoever
@@ -39,7 +40,7 @@ struct wf_future {
         struct {                        /* PENDING; lock */
             struct weft__chan *done;    /* closed when it settles; NULL: nobody has asked for it */
             struct wf_routine *routine; /* whose result this will be; NULL: a promise's value */
-            void *tracker;              /* left when it settles; NULL: none. Only with DETACHED */
+            void *tracker;              /* TRACKED: left when it settles */
         } pending;
         struct { /* DONE */
             uint64_t integer[2];
