@@ -56,6 +56,10 @@ struct scene {
     weft_waitgroup group;
     weft_barrier barrier;
     weft_future(int) future;
+    weft_promise(int) promise;
+    bool used;    /* the promise: by an earlier wait of this round */
+    int resolved; /* what weft_resolve gave */
+    weft_tracker tracker;
     bool first_waits, second_waits, second_is_done; /* mutex */
     int value;
     int64_t limit;
@@ -259,6 +263,88 @@ static void check_future(struct scene *s, int result)
     weft_detach(s->future);
 }
 
+/* ---- promises, several futures, trackers ---- */
+
+static void make_promise(struct scene *s)
+{
+    s->promise = weft_promise_make(int);
+    s->used = false;
+}
+
+/* The calls that wait for several cancel them when their own wait is ended: another wait needs another one. */
+static weft_future(int) promised(struct scene *s)
+{
+    if (s->used)
+        make_promise(s);
+    s->used = true;
+    return weft_promise_future(s->promise);
+}
+
+static void resolve(struct scene *s) { s->resolved = weft_resolve(s->promise, 7); }
+
+/* Settled once: by the event, or by the wait that was ended. */
+static void check_promise(struct scene *s, int result)
+{
+    int v = 0, outcome = weft_try_await(weft_promise_future(s->promise), &v);
+    REQUIRE(s, s->resolved == 0 || s->resolved == -EALREADY);
+    REQUIRE(s, outcome == (s->resolved == 0 ? 0 : -ECANCELED));
+    REQUIRE(s, result != 0 || (s->resolved == 0 && v == 7));
+}
+
+static int await_promise(struct scene *s)
+{
+    int v = -1, result = weft_try_await(weft_promise_future(s->promise), &v);
+    REQUIRE(s, v == (result == 0 ? 7 : -1));
+    return result;
+}
+static int wait_all(struct scene *s)
+{
+    weft_future(int) fs[2] = {promised(s), weft_promise_future(s->promise)};
+    int out[2] = {-1, -1}, result = weft_all(fs, 2, out);
+    REQUIRE(s, out[0] == (result == 0 ? 7 : -1) && out[1] == out[0]);
+    return result;
+}
+static int wait_all_settled(struct scene *s)
+{
+    weft_future(int) fs[2] = {promised(s), weft_promise_future(s->promise)};
+    int statuses[2] = {1, 1}, result = weft_all_settled(fs, 2, statuses, NULL);
+    REQUIRE(s, statuses[0] == (result == 0 ? 0 : 1) && statuses[1] == statuses[0]);
+    return result;
+}
+static int wait_race(struct scene *s)
+{
+    weft_future(int) fs[2] = {NULL, promised(s)};
+    int v = -1, result = weft_race(fs, 2, &v);
+    REQUIRE(s, result < 0 || (result == 1 && v == 7));
+    return result < 0 ? result : 0;
+}
+static int wait_any(struct scene *s)
+{
+    weft_future(int) fs[2] = {NULL, promised(s)};
+    int v = -1, result = weft_any(fs, 2, &v);
+    REQUIRE(s, result < 0 || (result == 1 && v == 7));
+    return result < 0 ? result : 0;
+}
+static int wait_timeout(struct scene *s) { return weft_timeout(promised(s), WEFT_HOUR); }
+
+static void enter_tracker(struct scene *s)
+{
+    s->tracker = (weft_tracker){0};
+    weft_tracker_enter(&s->tracker);
+}
+static int tracker_wait(struct scene *s) { return weft_tracker_wait(&s->tracker); }
+static void leave_tracker(struct scene *s)
+{
+    weft_tracker_close(&s->tracker);
+    weft_tracker_leave(&s->tracker);
+}
+static void check_tracker(struct scene *s, int result)
+{
+    (void)result;
+    REQUIRE(s, weft_tracker_count(&s->tracker) == 0);
+    REQUIRE(s, weft_tracker_wait(&s->tracker) == 0);
+}
+
 /* ---- sync ---- */
 
 /* Two wait, the first may be cancelled: one signal lets exactly one of them go. */
@@ -410,6 +496,13 @@ static const struct kind kinds[] = {
     {"semaphore, too large", make_sync, sem_acquire_all, sem_release_last, NULL, check_sem_all},
     {"barrier", make_barrier, barrier_wait, barrier_meet, settle_barrier, check_barrier},
     {"latch", make_sync, latch_wait, latch_count, NULL, check_latch},
+    {"promise", make_promise, await_promise, resolve, NULL, check_promise},
+    {"all", make_promise, wait_all, resolve, NULL, check_promise},
+    {"all settled", make_promise, wait_all_settled, resolve, NULL, check_promise},
+    {"race", make_promise, wait_race, resolve, NULL, check_promise},
+    {"any", make_promise, wait_any, resolve, NULL, check_promise},
+    {"timeout", make_promise, wait_timeout, resolve, NULL, check_promise},
+    {"tracker", enter_tracker, tracker_wait, leave_tracker, NULL, check_tracker},
 };
 enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
