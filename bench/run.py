@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the benchmark programs and their Go peers alternately and prints one table row per figure.
+"""Runs the benchmark programs and their peers in Go and Tokio alternately and prints one table row per figure.
 
 A figure's samples are all the lines of all runs of a program. `met?` compares the median with the reach: `yes`,
 `no`, or `min` when only the best sample reaches it. A reach such as "1.3x" is a multiple of the row's own
-median with one worker. The Go columns are `-` without a Go toolchain on PATH. Exit status 1 if a program failed.
+median with one worker. `ratio` is weft's median to Go's. A peer's column is `-` where it has no such program, and if
+its toolchain is not on PATH (Tokio: or its crates not where Debian puts them). Exit status 1 if a program failed.
 """
 import argparse
 import datetime
@@ -20,6 +21,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 300
+CRATES = pathlib.Path('/usr/share/cargo/registry')  # as in peers/tokio/.cargo/config.toml
 
 # question: {metric: {procs: reach}}; None is a figure that is only reported. A reach that was set without a number of
 # workers stands for both.
@@ -46,13 +48,17 @@ ROWS = {
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
     'scope': {'spawn_await': {1: None, 2: None}, 'scope_10': {1: 600, 2: 600}, 'nested': {1: None, 2: None}},
-    'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
+    'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'waiting_minute': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
     'cancel': {'call': {1: 300, 2: 300}, 'ended': {1: None, 2: None}},
+    'coro': {'round_trip': {1: 10, 2: 10}, 'generator': {1: 10, 2: 10}, 'life': {1: 100, 2: 100},
+             'life_half_way': {1: None, 2: None}},
+    'batch': {'alone_p50': {2: None}, 'alone_p99': {2: None}, 'shared_p50': {2: None}, 'shared_p99': {2: None},
+              'pool_p50': {2: None}, 'pool_p99': {2: None}, 'pool_nice_p50': {2: None}, 'pool_nice_p99': {2: None}},
     'timers': {'arm': {1: None, 2: None}, 'arm_stop': {1: None, 2: None}, 'stop': {1: None, 2: None}},
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
 DEFAULT_ROUNDS = 5
-ROUNDS = {'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
+ROUNDS = {'batch': 2, 'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
 
 
 def output_of(command, **options):
@@ -80,6 +86,11 @@ def describe_build(build):
     return ', '.join([compiler, *(f"{o['name']}={o['value']}" for o in options if o['name'] in shown)])
 
 
+def tokio_crate():
+    """Its folder, None without cargo or the package."""
+    return next(CRATES.glob('tokio-[0-9]*'), None) if shutil.which('cargo') else None
+
+
 def describe(build):
     memory_kb = first_match('/proc/meminfo', r'^MemTotal:\s*(\d+)')
     return {
@@ -89,6 +100,7 @@ def describe(build):
         'kernel': f'{platform.system()} {platform.release()}',
         'compiler': describe_build(build),
         'go': output_of(['go', 'version']) or '-',
+        'tokio': f"{tokio_crate().name}, {output_of(['rustc', '--version'])}" if tokio_crate() else '-',
     }
 
 
@@ -116,6 +128,21 @@ def build_go(build):
     return binaries
 
 
+def build_tokio(build, questions):
+    """Nothing is downloaded; all that is written, but Cargo.lock, is below the build directory."""
+    sources = HERE / 'peers' / 'tokio'
+    wanted = [q for q in questions if (sources / 'src' / 'bin' / f'{q}.rs').exists()]
+    if not wanted or not tokio_crate():
+        return None
+    target = build / 'bench' / 'tokio'
+    environment = dict(os.environ, CARGO_HOME=str(target / 'home'), CARGO_TARGET_DIR=str(target))
+    (sources / 'Cargo.lock').unlink(missing_ok=True)  # it may name versions that the packages no longer have
+    if subprocess.run(['cargo', 'build', '--quiet', '--release', *(f'--bin={q}' for q in wanted)], cwd=sources,
+                      env=environment, stdout=sys.stderr).returncode != 0:
+        sys.exit('run.py: the Tokio peers do not build')
+    return target / 'release'
+
+
 def run_once(program, procs, rounds, samples):
     """Adds the values of one run to `samples` (metric -> list) and gives metric -> unit; None if it failed."""
     environment = dict(os.environ, WEFT_PROCS=str(procs), GOMAXPROCS=str(procs))
@@ -137,14 +164,15 @@ def run_once(program, procs, rounds, samples):
     return units
 
 
-def run_alternately(programs, question, procs, runs, rounds):
+def run_alternately(folders, question, procs, runs, rounds):
     """Gives samples (side -> metric -> list), units (metric -> unit) and the sides of which a run failed."""
-    samples, units, broken = {'weft': {}, 'go': {}}, {}, set()
+    samples, units, broken = {side: {} for side in folders}, {}, set()
+    programs = {side: folder / question for side, folder in folders.items() if folder is not None}
     for _ in range(runs):
-        for side, folder in programs.items():
-            if folder is None or side in broken:
+        for side, program in programs.items():
+            if side in broken or (side != 'weft' and not program.exists()):
                 continue
-            result = run_once(folder / question, procs, rounds, samples[side])
+            result = run_once(program, procs, rounds, samples[side])
             if result is None:
                 broken.add(side)
                 samples[side].clear()
@@ -174,7 +202,7 @@ def pair(figures):
 
 
 def print_line(cells):
-    print('{:<28} {:>5}  {:<4} {:>17}  {:>17}  {:>7}  {:>6}  {:<4}'.format(*cells).rstrip(), flush=True)
+    print('{:<28} {:>5}  {:<4} {:>17}  {:>17}  {:>17}  {:>7}  {:>6}  {:<4}'.format(*cells).rstrip(), flush=True)
 
 
 def main():
@@ -196,12 +224,13 @@ def main():
     questions = [q for q, metrics in ROWS.items() if any(wanted(q, m, p) for m, by in metrics.items() for p in by)]
     if not questions:
         parser.error(f'no row matches {arguments.only!r}')
-    programs = {'weft': build_weft(build, questions), 'go': build_go(build)}
+    folders = {'weft': build_weft(build, questions), 'go': build_go(build), 'tokio': build_tokio(build, questions)}
     header = describe(build)
     for name, text in header.items():
         print(f'{name + ":":<10}{text}')
     print()
-    print_line(['question', 'procs', 'unit', 'weft min/median', 'go min/median', 'ratio', 'reach', 'met?'])
+    columns = [f'{side} min/median' for side in folders]
+    print_line(['question', 'procs', 'unit', *columns, 'ratio', 'reach', 'met?'])
 
     rows, failed = [], False
     one_worker = {}  # (question, metric) -> weft median, for a reach in multiples
@@ -215,10 +244,11 @@ def main():
             if not needed:
                 continue
             rounds = arguments.rounds or ROUNDS.get(question, DEFAULT_ROUNDS)
-            samples, units, broken = run_alternately(programs, question, procs, arguments.runs, rounds)
+            samples, units, broken = run_alternately(folders, question, procs, arguments.runs, rounds)
             failed = failed or bool(broken)
             for metric in needed:
-                weft, go = summary(samples['weft'].get(metric)), summary(samples['go'].get(metric))
+                figures = {side: summary(samples[side].get(metric)) for side in folders}
+                weft, go = figures['weft'], figures['go']
                 unit, reach = units.get(metric, '?'), metrics[metric][procs]
                 if procs == 1 and weft:
                     one_worker[question, metric] = weft['median']
@@ -227,10 +257,10 @@ def main():
                     reach = base * float(reach.rstrip('x')) if base else None
                 ratio = weft['median'] / go['median'] if weft and go and go['median'] else None
                 met = judge(weft, reach)
-                rows.append({'question': question, 'metric': metric, 'unit': unit, 'procs': procs, 'weft': weft,
-                             'go': go, 'ratio': ratio, 'reach': reach, 'met': met})
-                print_line([f'{question}.{metric}', procs, unit, 'failed' if 'weft' in broken else pair(weft),
-                            'failed' if 'go' in broken else pair(go), number(ratio), number(reach), met])
+                rows.append({'question': question, 'metric': metric, 'unit': unit, 'procs': procs, **figures,
+                             'ratio': ratio, 'reach': reach, 'met': met})
+                pairs = ['failed' if side in broken else pair(figures[side]) for side in folders]
+                print_line([f'{question}.{metric}', procs, unit, *pairs, number(ratio), number(reach), met])
     if arguments.json:
         arguments.json.write_text(json.dumps({'header': header, 'rows': rows}, indent=1) + '\n')
     sys.exit(1 if failed else 0)

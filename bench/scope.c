@@ -44,18 +44,21 @@ static void scopes(int n)
         bench_require(cells[k] == n, "children");
 }
 
-static void descend(int depth)
+static void descend(int depth, int *entered)
 {
+    *entered += 1;
     weft_scope(s) {
         if (depth > 1)
-            weft_scope_go(s, descend, depth - 1);
+            weft_scope_go(s, descend, depth - 1, entered);
     }
 }
 
 static void nested(int n)
 {
+    int entered = 0;
     for (int i = 0; i < n; i++)
-        descend(CHILDREN);
+        descend(CHILDREN, &entered);
+    bench_require(entered == n * CHILDREN, "nested");
 }
 
 static void measure(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* weft/go.h - the Go-like names: each a plain alias of the weft_ name in weft/routine.h, chan.h or select.h.
+/* weft/go.h - the Go-like names: each a plain alias of the weft_ name in weft/routine.h, chan.h, select.h or panic.h.
  *
  * There is none for weft_select: <sys/select.h> keeps working before and after this header.
  */
@@ -7,10 +7,12 @@
 #define WEFT_GO_H
 
 #include <weft/chan.h>
+#include <weft/panic.h>
 #include <weft/routine.h>
 #include <weft/select.h>
 
 #define go(...) weft_go(__VA_ARGS__)
+#define defer(...) weft_defer(__VA_ARGS__)
 
 #define chan(T) weft_chan(T)
 #define chan_make(T, n) weft_chan_make(T, n)

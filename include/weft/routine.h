@@ -26,12 +26,17 @@ WEFT_API int *weft__errno_location(void);
 #undef errno
 #define errno (*weft__errno_location())
 
+/* A pool of workers: weft/runtime.h. */
+typedef struct weft_workers weft_workers;
+
 /* Attributes of a routine. A zero field means the default. */
 typedef struct weft_go_attr {
     size_t stack_size; /* bytes of virtual stack, rounded up to a power of two; default WEFT_STACK (64 KiB) */
     const char *name;  /* copied, cut to 31 bytes; shown by dumps and reports */
     int priority;      /* > 0 before all others, < 0 when nothing else is runnable (but never starved), 0 normal */
-    bool pin;          /* always runs on one and the same thread (for thread-local state of other libraries) */
+    bool pin;          /* always runs on one and the same thread (for thread-local state of other libraries); which, is
+                          settled at the first run: of the worker of its pool that has the fewest of them */
+    weft_workers *workers; /* the pool it runs on; default: that of the starting routine, on a plain thread the default one */
 } weft_go_attr;
 
 /* Where a routine was started; one static object per call site. */
@@ -46,7 +51,7 @@ struct weft__go {
     void (*fn)(void);
     const struct weft__site *site;
     const weft_go_attr *attr;
-    void *future;        /* out: the future when `flags` asks for one; in: the scope when it says so */
+    void *future;        /* in: the scope or the tracker it belongs to, if any; out: the future, if `flags` asks for one */
     uint32_t n_words;    /* low byte: upper bound of the stack words of the arguments; above: how many may be vectors */
     uint32_t flags;      /* WEFT__GO_* */
     int result;          /* out: 0, -ENOMEM, -EAGAIN */
@@ -160,7 +165,8 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 
 #define WEFT__START(g, stub, fn_, attr_, flags_, ...) \
     WEFT__START_IN(g, stub, NULL, fn_, attr_, flags_ __VA_OPT__(, ) __VA_ARGS__)
-#define WEFT__START_IN(g, stub, scope_, fn_, attr_, flags_, ...) \
+/* `in`: the scope or tracker. */
+#define WEFT__START_IN(g, stub, in_, fn_, attr_, flags_, ...) \
     WEFT__CAN_RETURN(fn_); \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 16, \
                    "a routine's function returns at most 16 bytes, in registers"); \
@@ -168,7 +174,7 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
     struct weft__go g = {.fn = (void (*)(void))(fn_), \
                          .site = &WEFT__CAT(g, _site), \
                          .attr = (attr_), \
-                         .future = (scope_), \
+                         .future = (in_), \
                          .n_words = (uint32_t)WEFT__WORDS_OF(__VA_ARGS__), \
                          .flags = (flags_) | WEFT__X87(__typeof__((fn_)(__VA_ARGS__)))}; \
     __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(stub))(__VA_ARGS__), (void *)&g); \

@@ -4,6 +4,7 @@
 #define WEFT_WEFT_H
 
 #include <weft/chan.h>
+#include <weft/coro.h>
 #include <weft/debug.h>
 #include <weft/future.h>
 #include <weft/panic.h>
@@ -13,5 +14,6 @@
 #include <weft/select.h>
 #include <weft/sync.h>
 #include <weft/time.h>
+#include <weft/tracker.h>
 
 #endif

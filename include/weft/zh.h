@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* weft/zh.h - the Chinese names: each a plain alias of the weft_ name in weft/routine.h, chan.h or select.h. */
+/* weft/zh.h - the Chinese names: each a plain alias of the weft_ name in weft/routine.h, chan.h, select.h or panic.h. */
 #ifndef WEFT_ZH_H
 #define WEFT_ZH_H
 
 #include <weft/chan.h>
+#include <weft/panic.h>
 #include <weft/routine.h>
 #include <weft/select.h>
 
 #define 启动(...) weft_go(__VA_ARGS__)
 #define 让出() weft_yield()
+#define 延后(...) weft_defer(__VA_ARGS__)
 
 #define 通道(T) weft_chan(T)
 #define 新建通道(T, n) weft_chan_make(T, n)

@@ -38,6 +38,9 @@ _Noreturn void wf_switch_start(struct wf_routine *fresh, struct wf_thread *threa
 void *wf_context_prepare(struct wf_routine *fresh, void *top, void (*fn)(void), const uint64_t *words,
                          uint64_t n_words);
 
+/* The first function on every routine's stack: where its frames end. */
+void wf_entry(void);
+
 /* The stub behind weft_go and weft_async: r10 holds a struct weft__go *. Calls wf_capture_call with the frame. */
 void wf_capture_stub(void);
 /* The stub behind weft_try. */
@@ -45,6 +48,8 @@ void wf_try_stub(void);
 /* The stubs behind weft_await: void f(struct weft__future *), the value in the ABI's return registers. */
 void wf_await_stub(void);
 void wf_value_stub(void);
+/* The stub behind weft_resolve. */
+void wf_resolve_stub(void);
 
 /* What the capture stub hands to C. The layout is asserted in arch/x86_64/offsets.h. */
 struct wf_captured {

@@ -49,20 +49,27 @@ void wf_watch_stop(void)
 
 static void trace_line(void)
 {
-    static const char *const states[] = {"unused", "running", "searching", "napping", "parked"};
+    static const char *const states[] = {"unused", "running", "searching", "napping", "parked", "retired"};
     char line[900];
     int n = 0;
     uint64_t started = 0, ended = 0;
-    for (uint32_t i = 0; i < wf_n_workers; i++) {
-        struct wf_worker *w = &wf_workers[i];
-        started += wf_load_relaxed(&w->n_started);
-        ended += wf_load_relaxed(&w->n_ended);
-        if (n < (int)sizeof(line) - 64)
-            n += snprintf(line + n, sizeof(line) - (size_t)n, " %u:%s/%u", i, states[wf_load_relaxed(&w->state)],
-                          wf_private_length(w) + wf_ring_length(&w->ring) + (wf_load_relaxed(&w->next) != NULL));
+    uint32_t injected = 0;
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;) {
+        started += wf_load_relaxed(&pool->n_started_outside);
+        injected += wf_load_relaxed(&pool->inject.length[WF_PRIORITY_NORMAL]);
+        if (pool != wf_default_pool && wf_load_relaxed(&pool->size) > 0 && n < (int)sizeof(line) - 64)
+            n += snprintf(line + n, sizeof(line) - (size_t)n, "; %.31s", pool->name);
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->n_slots); i++) {
+            struct wf_worker *w = &pool->workers[i];
+            started += wf_load_relaxed(&w->n_started);
+            ended += wf_load_relaxed(&w->n_ended);
+            if (n < (int)sizeof(line) - 64 && i < wf_load_relaxed(&pool->reach))
+                n += snprintf(line + n, sizeof(line) - (size_t)n, " %u:%s/%u", i, states[wf_load_relaxed(&w->state)],
+                              wf_private_length(w) + wf_ring_length(&w->ring) + (wf_load_relaxed(&w->next) != NULL));
+        }
     }
     wf_message("sched: started %llu ended %llu injected %u threads %u workers%s", (unsigned long long)started,
-               (unsigned long long)ended, wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]),
+               (unsigned long long)ended, injected,
                wf_load_relaxed(&wf_threads.n_all), line);
 }
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <weft/runtime.h>
 
@@ -16,6 +15,7 @@
 #include "base/membarrier.h"
 #include "chan/chan.h"
 #include "chan/select.h"
+#include "debug/backtrace.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
 #include "debug/watch.h"
@@ -24,13 +24,16 @@
 #include "sched/idle.h"
 #include "sched/park.h"
 #include "sched/pilot.h"
+#include "sched/pool.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "sched/world.h"
 #include "scope/future.h"
+#include "scope/group.h"
 #include "scope/local.h"
 #include "scope/panic.h"
 #include "scope/scope.h"
+#include "scope/tracker.h"
 #include "stack/arena.h"
 #include "stack/overflow.h"
 #include "sync/lockdebug.h"
@@ -42,12 +45,10 @@ static struct {
     _Atomic uint32_t running;
     _Atomic uint32_t forked; /* 1 in a child of fork(): it has one thread and none of the others */
     bool prepared;           /* lock */
-    unsigned n_mapped;       /* lock: workers that fit into the mapping */
     struct wf_config config;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 _Atomic int32_t wf_born_pending;
-_Atomic uint64_t wf_foreign_started;
 
 static int ensure_started(void);
 
@@ -61,6 +62,8 @@ struct wf_hooks wf_hooks = {
     .child_refused = wf_child_refused,
     .frames_check = wf_frames_check,
     .end_locals = wf_locals_end,
+    .trace_take = wf_backtrace_take,
+    .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
     .pilot_round = wf_watch_round,
 };
@@ -84,6 +87,9 @@ struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
     [WF_WAIT_SEM] = {"acquires a semaphore", wf_lot_abort_sem},
     [WF_WAIT_BARRIER] = {"waits at a barrier", wf_lot_abort_barrier},
     [WF_WAIT_LATCH] = {"waits for a latch", wf_lot_abort_latch},
+    [WF_WAIT_TRACKER] = {"waits for a tracker", wf_tracker_abort},
+    [WF_WAIT_GROUP] = {"waits for several futures", wf_group_abort},
+    [WF_WAIT_LOSERS] = {"waits for cancelled futures to end", NULL},
 };
 
 /* ---- fork ---- */
@@ -105,27 +111,13 @@ static uint32_t cache_size(uint32_t n_slots, uint32_t procs)
     return fair < 1 ? 1 : fair > WF_FREE_STACKS ? WF_FREE_STACKS : fair;
 }
 
-/* The mapping is kept for the next start: a plain thread may be about to stop a timer that it finds cleared. */
-static int make_workers(unsigned n)
+/* A plain thread that has seen wf_n_workers may have been quicker to wake the first worker. */
+static bool some_worker_is_used(void)
 {
-    if (n > state.n_mapped) {
-        void *p = mmap(NULL, n * sizeof(struct wf_worker), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
-            return -ENOMEM;
-        wf_workers = p;
-        state.n_mapped = n;
-    }
-    int64_t now = wf_now_ns();
-    memset(wf_workers, 0, n * sizeof(struct wf_worker));
-    for (uint32_t i = 0; i < n; i++) {
-        struct wf_worker *w = &wf_workers[i];
-        w->index = i;
-        w->budget = w->budget_full = WF_BUDGET_MAX;
-        w->looked_ns = now;
-        wf_rand_seed(&w->rand, (uint64_t)now + i);
-        wf_timers_init(&w->timers, now);
-    }
-    return 0;
+    for (uint32_t i = 0; i < wf_n_workers; i++)
+        if (wf_load_acquire(&wf_workers[i].state) != WF_WORKER_UNUSED)
+            return true;
+    return false;
 }
 
 static int bring_up(const struct wf_config *c)
@@ -139,19 +131,18 @@ static int bring_up(const struct wf_config *c)
     error = wf_arena.n_slots > held ? wf_routines_init(wf_arena.n_slots - held, held, c->procs) : -ENOMEM;
     if (error != 0)
         goto arena;
-    error = make_workers(c->procs);
+    error = wf_pools_open(c->procs);
     if (error != 0)
         goto routines;
     error = wf_overflow_install(&wf_fault_hooks);
     if (error != 0)
-        goto routines;
+        goto pools;
     wf_watch_start(c->dump_signal, c->sched_trace_ms);
-    wf_idle_init(c->procs);
     wf_n_workers = c->procs;
     error = wf_pilot_start();
     if (error != 0)
         goto overflow;
-    if (wf_idle_wake_one())
+    if (wf_idle_wake_one(wf_default_pool) || some_worker_is_used())
         return 0;
     error = -EAGAIN;
     wf_pilot_stop();
@@ -159,6 +150,9 @@ overflow:
     wf_n_workers = 0;
     wf_watch_stop();
     wf_overflow_uninstall();
+pools:
+    wf_pools_close();
+    wf_pools_clear();
 routines:
     wf_routines_fini();
 arena:
@@ -220,20 +214,20 @@ WF_PUBLIC int weft_start(const weft_config *config)
 
 WF_PUBLIC unsigned weft_procs(void)
 {
-    return ensure_started() == 0 ? wf_n_workers : 0;
+    return ensure_started() == 0 ? wf_load_acquire(&wf_default_pool->size) : 0;
 }
 
 /* ---- stop ---- */
 
-/* Started and not ended. Reads ends before starts, so that it is never too small for what existed before the call. */
+/* Started and not ended. Reads all ends before all starts, so that it is never too small for what existed before the call. */
 static uint64_t live_routines(void)
 {
     uint64_t ended = 0, started = 0;
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        ended += wf_load_acquire(&wf_workers[i].n_ended);
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        started += wf_load_acquire(&wf_workers[i].n_started);
-    return started + wf_load_acquire(&wf_foreign_started) - ended;
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        ended += wf_pool_ended(pool);
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        started += wf_pool_started(pool);
+    return started - ended;
 }
 
 static void end_all_waits(struct wf_thread *thread)
@@ -260,19 +254,29 @@ static bool plain_thread_inside(struct wf_thread *self)
     return inside;
 }
 
+/* Nobody is in the midst of a retirement. */
+static void clear_timers(void)
+{
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->n_slots); i++)
+            wf_timers_clear(&pool->workers[i].timers);
+}
+
 static void tear_down(void)
 {
+    wf_pools_close();
     wf_pilot_stop();
     wf_threads_stop();
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        wf_timers_clear(&wf_workers[i].timers);
     wf_n_workers = 0;
+    while (plain_thread_inside(wf_thread_self())) /* it may be arming a timer */
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    clear_timers();
+    wf_pools_clear();
     wf_watch_stop();
     wf_overflow_uninstall();
     wf_routines_fini();
     wf_arena_fini();
     wf_store_relaxed(&wf_born_pending, 0);
-    wf_store_relaxed(&wf_foreign_started, 0);
 }
 
 WF_PUBLIC int weft_stop(void)
@@ -295,8 +299,11 @@ WF_PUBLIC int weft_stop(void)
         thread = wf_enter();
     }
     /* No timer may start anything any more; then everybody must be out of the queues that are taken away. */
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        wf_timers_clear(&wf_workers[i].timers);
+    wf_leave(thread);
+    wf_pools_enter(); /* in the midst of a retirement some may be on the way from one worker to another */
+    clear_timers();
+    wf_pools_leave();
+    thread = wf_enter();
     while (!wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
         end_all_waits(thread);
         wf_leave(thread);

@@ -6,17 +6,22 @@
 #include "arch/context.h"
 #include "sched/routine.h"
 
+enum { WF_TRACE_MOST = 64 };
+
 struct wf_hooks {
     /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
     int (*ensure_started)(void);
-    /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. */
-    struct wf_future *(*future_create)(struct wf_worker *worker);
+    /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. `tracker` is what the
+     * start was told: to be left when the routine ends, and then nobody looks at the future; NULL for weft_async. */
+    struct wf_future *(*future_create)(struct wf_worker *worker, struct wf_routine *routine, void *tracker);
     void (*future_discard)(struct wf_worker *worker, struct wf_future *future);
     /* The calling routine or thread has routine-local values and is about to end. Outside the runtime: runs user code. */
     void (*end_locals)(void);
-    /* The routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. */
-    void (*future_settle)(struct wf_thread *thread, struct wf_future *future, const struct wf_result *result);
-    /* The same of a scope's child. */
+    /* The calling routine's function has returned `result` (NULL: it ended by weft_exit). Inside the runtime. May yield:
+     * returns the thread that the routine is on afterwards. */
+    struct wf_thread *(*future_settle)(struct wf_thread *thread, struct wf_future *future,
+                                       const struct wf_result *result);
+    /* The same of a scope's child; does not yield. */
     void (*child_end)(struct wf_thread *thread, struct wf_routine *self, const struct wf_result *result);
     /* Makes a routine that is about to start the child of a scope. 0, or a negative errno and nothing is done. Inside the
      * runtime; must be the last step that can fail. */
@@ -25,6 +30,11 @@ struct wf_hooks {
     void (*child_refused)(struct wf_thread *thread, const void *scope_ref, int error);
     /* Why the blocks that the routine is in end its wait: 0 or a negative errno. Arms their timers. Inside the runtime. */
     int (*frames_check)(struct wf_thread *thread, struct wf_routine *self);
+    /* The calling frames, from the one that `caller` is a return address in: addresses within the calls, at most `most`.
+     * Returns how many. Outside the runtime. */
+    size_t (*trace_take)(uintptr_t *ret_trace, size_t most, const void *caller);
+    /* A line on stderr for each, WF_TRACE_MOST at most. Outside the runtime. */
+    void (*trace_print)(const uintptr_t *trace, size_t n);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
     /* Once a round of the pilot. */

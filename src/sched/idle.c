@@ -11,21 +11,25 @@
  *
  * States of a worker, and who moves it:
  *
- *   UNUSED --wake_one--> SEARCHING <--search-- RUNNING          SEARCHING: counted in the high half of wf_idle_word
+ *   UNUSED --wake_one--> SEARCHING <--search-- RUNNING          SEARCHING: counted in the high half of idle_word
  *                         |  ^ |  ^                             NAPPING:   counted there too
  *      search finds: RUNNING | |  +-- own timeout, wf_worker_wake (CAS) -- NAPPING
  *                            | +----------------- nap ------------------->
  *                            +-- own timeout, wf_worker_wake (CAS) -- PARKED <-- park -- SEARCHING
  *                                                               PARKED, UNUSED: counted in the low half
+ *                                                               RETIRED (pool.h): counted nowhere
+ *
+ * Everything here is one pool's affair: its counts, its injection queue, its rings, its timers. A worker looks at nothing
+ * of another pool, so that one that computes, or sleeps with a low share of the CPUs, holds up nobody elsewhere.
  *
  * Whoever wins the CAS out of NAPPING or PARKED adjusts the counts, so they always add up; a woken worker is counted as
  * searching before it runs, hence at most one wake is in flight until it has found something.
  *
- * No lost wake-up. [I1] (park.h) a producer publishes work, then loads wf_idle_word. [I2] (park below) a searcher moves
+ * No lost wake-up. [I1] (park.h) a producer publishes work, then loads its pool's idle_word. [I2] (park below) a searcher moves
  * itself from searching to asleep, calls wf_heavy_fence(), then looks at every queue once more. The heavy fence stands
  * for the producer's missing store-load fence: either its load comes after the count changed and it wakes somebody, or
- * its push is seen by the last look. Where membarrier is refused, wf_idle_word is the constant that always sends the
- * producer to wf_idle_wake_slow, which fences; the real counts are in `counts`.
+ * its push is seen by the last look. Where membarrier is refused, idle_word is the constant that always sends the
+ * producer to wf_idle_wake_slow, which fences; the real counts are in `fenced_counts`.
  * [I3] The last searcher that finds work wakes another one when more is visible: a producer that saw it searching did
  * not.
  *
@@ -39,6 +43,8 @@
 #include "sched/inject.h"
 #include "sched/park.h"
 #include "sched/pilot.h"
+#include "sched/place.h"
+#include "sched/retire.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "time/clock.h"
@@ -58,16 +64,12 @@ enum {
     LOOK_NS = 200000,        /* the loop looks around about so often when routines are long */
 };
 
-_Atomic uint32_t wf_idle_word WF_ALIGNED_LINE;
-static _Atomic uint32_t fallback_counts WF_ALIGNED_LINE;
-static _Atomic uint32_t n_napping;
-struct wf_worker *wf_workers;
 uint32_t wf_n_workers;
 uint32_t wf_stack_cache;
 
-static _Atomic uint32_t *counts(void)
+static _Atomic uint32_t *counts(struct wf_pool *pool)
 {
-    return wf_fences_needed() ? &fallback_counts : &wf_idle_word;
+    return wf_fences_needed() ? &pool->fenced_counts : &pool->idle_word;
 }
 
 static uint32_t asleep_of(uint32_t word)
@@ -79,11 +81,16 @@ static uint32_t searching_of(uint32_t word)
     return word / WF_IDLE_SEARCHING_ONE;
 }
 
-void wf_idle_init(uint32_t n)
+void wf_idle_init(struct wf_pool *pool)
 {
-    wf_store_relaxed(&wf_idle_word, WF_IDLE_ASLEEP_ONE);
-    wf_store_relaxed(counts(), n * WF_IDLE_ASLEEP_ONE);
-    wf_store_relaxed(&n_napping, 0);
+    wf_store_relaxed(&pool->idle_word, WF_IDLE_ASLEEP_ONE);
+    wf_store_relaxed(counts(pool), 0);
+    wf_store_relaxed(&pool->n_napping, 0);
+}
+
+void wf_idle_count_unused(struct wf_pool *pool, int32_t n)
+{
+    wf_add_seq_cst(counts(pool), (uint32_t)n * WF_IDLE_ASLEEP_ONE);
 }
 
 /* ---- waking ---- */
@@ -94,9 +101,9 @@ static bool claim_sleeper(struct wf_worker *worker, uint32_t state)
     if (!wf_cas_acq_rel(&worker->state, &state, WF_WORKER_SEARCHING))
         return false;
     if (state == WF_WORKER_NAPPING)
-        wf_sub_relaxed(&n_napping, 1);
+        wf_sub_relaxed(&worker->pool->n_napping, 1);
     else
-        wf_add_seq_cst(counts(), WF_IDLE_SEARCHING_ONE - WF_IDLE_ASLEEP_ONE);
+        wf_add_seq_cst(counts(worker->pool), WF_IDLE_SEARCHING_ONE - WF_IDLE_ASLEEP_ONE);
     return true;
 }
 
@@ -111,8 +118,10 @@ static void rouse(struct wf_worker *worker)
 /* No thread is to be had for a worker that was never used: it stays unused. */
 static void unclaim_unused(struct wf_worker *worker)
 {
-    wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
+    wf_add_seq_cst(counts(worker->pool), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
     wf_store_release(&worker->state, WF_WORKER_UNUSED);
+    wf_fence_seq_cst();
+    wf_arrivals_leave(worker); /* [A2] */
 }
 
 bool wf_worker_wake(struct wf_worker *worker)
@@ -126,68 +135,81 @@ bool wf_worker_wake(struct wf_worker *worker)
     return true;
 }
 
-static bool more_visible(void);
+static bool more_visible(struct wf_pool *pool);
 
 /* A worker that was claimed and could not be started counted as searching for a while: somebody may have relied on it. */
-static bool wake_instead(void)
+static bool wake_instead(struct wf_pool *pool)
 {
     wf_fence_seq_cst();
-    for (uint32_t i = 0; more_visible() && i < wf_n_workers; i++)
-        if (wf_worker_wake(&wf_workers[i]))
+    for (uint32_t i = 0; more_visible(pool) && i < wf_load_acquire(&pool->size); i++)
+        if (wf_worker_wake(&pool->workers[i]))
             return true;
     return false;
 }
 
-bool wf_idle_wake_one(void)
+bool wf_worker_start(struct wf_worker *worker)
 {
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_PARKED &&
-            claim_sleeper(&wf_workers[i], WF_WORKER_PARKED)) {
-            rouse(&wf_workers[i]);
+    if (!claim_sleeper(worker, WF_WORKER_UNUSED))
+        return true;
+    if (wf_thread_for_worker(worker)) {
+        wf_pilot_wake();
+        return true;
+    }
+    unclaim_unused(worker);
+    wake_instead(worker->pool);
+    return false;
+}
+
+bool wf_idle_wake_one(struct wf_pool *pool)
+{
+    uint32_t n = wf_load_acquire(&pool->size);
+    struct wf_worker *workers = pool->workers;
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&workers[i].state) == WF_WORKER_PARKED && claim_sleeper(&workers[i], WF_WORKER_PARKED)) {
+            rouse(&workers[i]);
             return true;
         }
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_UNUSED &&
-            claim_sleeper(&wf_workers[i], WF_WORKER_UNUSED)) {
-            if (wf_thread_for_worker(&wf_workers[i])) {
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&workers[i].state) == WF_WORKER_UNUSED && claim_sleeper(&workers[i], WF_WORKER_UNUSED)) {
+            if (wf_thread_for_worker(&workers[i])) {
                 wf_pilot_wake();
                 return true;
             }
-            unclaim_unused(&wf_workers[i]);
-            return wake_instead();
+            unclaim_unused(&workers[i]);
+            return wake_instead(pool);
         }
     return false;
 }
 
-WF_COLD void wf_idle_wake_slow(void)
+WF_COLD void wf_idle_wake_slow(struct wf_pool *pool)
 {
     wf_fence_seq_cst();
-    uint32_t word = wf_load_relaxed(counts());
+    uint32_t word = wf_load_relaxed(counts(pool));
     if (asleep_of(word) > 0 && searching_of(word) == 0)
-        wf_idle_wake_one();
+        wf_idle_wake_one(pool);
 }
 
-void wf_idle_wake_inject(void)
+void wf_idle_wake_inject(struct wf_pool *pool)
 {
     wf_fence_seq_cst();
-    uint32_t word = wf_load_relaxed(counts());
-    uint32_t naps = wf_load_relaxed(&n_napping);
+    uint32_t word = wf_load_relaxed(counts(pool));
+    uint32_t naps = wf_load_relaxed(&pool->n_napping);
     if (searching_of(word) > naps)
         return; /* somebody is awake and looking */
     if (naps > 0)
-        for (uint32_t i = 0; i < wf_n_workers; i++)
-            if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_NAPPING && wf_worker_wake(&wf_workers[i]))
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->size); i++)
+            if (wf_load_relaxed(&pool->workers[i].state) == WF_WORKER_NAPPING && wf_worker_wake(&pool->workers[i]))
                 return;
     if (asleep_of(word) > 0)
-        wf_idle_wake_one();
+        wf_idle_wake_one(pool);
 }
 
 bool wf_idle_all_parked(void)
 {
-    for (uint32_t i = 0; i < wf_n_workers; i++) {
-        if (wf_load_acquire(&wf_workers[i].state) != WF_WORKER_UNUSED && !wf_worker_is_asleep(&wf_workers[i]))
-            return false;
-    }
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++)
+            if (wf_worker_has_thread(&pool->workers[i]) && !wf_worker_is_asleep(&pool->workers[i]))
+                return false;
     return true;
 }
 
@@ -207,23 +229,25 @@ static void run_timers(struct wf_thread *thread, struct wf_timers *set, int64_t 
     } while (more);
 }
 
+/* Timers of other pools are left alone: what they start or wake belongs there, and the pilot sees that they are run. */
 static void run_due_timers(struct wf_thread *thread, int64_t now)
 {
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_load_relaxed(&wf_workers[i].timers.earliest_ns) <= now)
-            run_timers(thread, &wf_workers[i].timers, now);
+    struct wf_pool *pool = thread->pool;
+    for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++)
+        if (wf_load_relaxed(&pool->workers[i].timers.earliest_ns) <= now)
+            run_timers(thread, &pool->workers[i].timers, now);
 }
 
 static struct wf_routine *pop_pinned(struct wf_thread *thread)
 {
     if (wf_load_relaxed(&thread->n_pinned) == 0)
-        return NULL;
+        return wf_arrivals_pop(thread->worker);
     wf_spinlock_lock(&thread->pinned_lock);
     struct wf_routine *r = thread->pinned_head;
     if (r != NULL) {
         thread->pinned_head = r->link;
         wf_store_relaxed(&thread->n_pinned, wf_load_relaxed(&thread->n_pinned) - 1);
-        wf_sub_relaxed(&wf_threads.n_pinned, 1);
+        wf_sub_relaxed(&thread->pool->n_pinned, 1);
     }
     wf_spinlock_unlock(&thread->pinned_lock);
     return r;
@@ -246,15 +270,17 @@ static struct wf_routine *pop_local(struct wf_worker *worker)
 /* Takes a fair share of the injection queue, or its newest batch of fresh ones: one to run, the others private. */
 static struct wf_routine *take_injected(struct wf_worker *worker)
 {
+    struct wf_inject *inject = &worker->pool->inject;
     struct wf_fresh_list batch;
-    if (worker->fresh_old.head == NULL && wf_inject_pop_newest_batch(&batch))
+    if (worker->fresh_old.head == NULL && wf_inject_pop_newest_batch(inject, &batch))
         return wf_fresh_refill(worker, &batch);
-    uint32_t length = wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]);
+    uint32_t length = wf_load_relaxed(&inject->length[WF_PRIORITY_NORMAL]);
     if (length == 0)
         return NULL;
     struct wf_routine *out[INJECT_TAKE];
-    uint32_t share = length / wf_n_workers + 1;
-    uint32_t n = wf_inject_pop_many(out, share < INJECT_TAKE ? share : INJECT_TAKE, WF_PRIORITY_NORMAL);
+    uint32_t size = wf_load_relaxed(&worker->pool->size);
+    uint32_t share = length / (size > 0 ? size : 1) + 1;
+    uint32_t n = wf_inject_pop_many(inject, out, share < INJECT_TAKE ? share : INJECT_TAKE, WF_PRIORITY_NORMAL);
     for (uint32_t i = 1; i < n; i++)
         wf_local_put(worker, out[i]);
     return n > 0 ? out[0] : NULL;
@@ -275,9 +301,10 @@ static void renew_budget(struct wf_worker *worker, int64_t now)
 /* The oldest of the injection queue, or of the oldest batch if it has waited for long. */
 static struct wf_routine *pop_injected_oldest(struct wf_worker *worker)
 {
-    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_NORMAL);
+    struct wf_inject *inject = &worker->pool->inject;
+    struct wf_routine *r = wf_inject_pop(inject, WF_PRIORITY_NORMAL);
     struct wf_fresh_list batch;
-    if (r == NULL && wf_inject_pop_oldest_batch(&batch, worker->looked_ns - BATCH_AGE_NS)) {
+    if (r == NULL && wf_inject_pop_oldest_batch(inject, &batch, worker->looked_ns - BATCH_AGE_NS)) {
         wf_fresh_flush_old(worker);
         r = wf_fresh_refill(worker, &batch);
     }
@@ -307,28 +334,29 @@ static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker 
 static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker *worker)
 {
     int64_t now = wf_now_ns();
+    struct wf_pool *pool = worker->pool;
     renew_budget(worker, now);
     if (wf_load_relaxed(&worker->timers.earliest_ns) <= now)
         run_timers(thread, &worker->timers, now);
-    if (wf_load_relaxed(&wf_idle_word) != 0 && wf_private_length(worker) > 1) {
+    if (wf_load_relaxed(&pool->idle_word) != 0 && wf_private_length(worker) > 1) {
         wf_share(worker, false);
-        wf_idle_wake();
+        wf_idle_wake(pool);
     }
-    struct wf_routine *r = ++worker->high_in_a_row < HIGH_MOST ? wf_inject_pop(WF_PRIORITY_HIGH) : NULL;
+    struct wf_routine *r = ++worker->high_in_a_row < HIGH_MOST ? wf_inject_pop(&pool->inject, WF_PRIORITY_HIGH) : NULL;
     if (r != NULL) {
-        if (wf_load_relaxed(&wf_inject.length[WF_PRIORITY_HIGH]) > 0)
+        if (wf_load_relaxed(&pool->inject.length[WF_PRIORITY_HIGH]) > 0)
             worker->budget = 1; /* the others first, too */
         return r;
     }
     worker->high_in_a_row = 0;
     uint32_t turn = ++worker->looks;
     if (turn % LOW_EVERY == 0)
-        r = wf_inject_pop(WF_PRIORITY_LOW);
+        r = wf_inject_pop(&pool->inject, WF_PRIORITY_LOW);
     for (uint32_t i = 0; r == NULL && i < N_SOURCES; i++)
         r = pop_source(thread, worker, (enum source)((turn + i) % N_SOURCES));
     if (r == NULL && (r = wf_load_relaxed(&worker->next)) != NULL)
         wf_store_relaxed(&worker->next, NULL);
-    if (wf_load_relaxed(&thread->n_pinned) > 0 && worker->budget > 2)
+    if (wf_load_relaxed(&thread->n_pinned) + wf_load_relaxed(&worker->n_arrivals) > 0 && worker->budget > 2)
         worker->budget = 2; /* they are met only here */
     return r;
 }
@@ -367,6 +395,9 @@ static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker 
     }
     bool stale = still && sights->now - sights->seen_ns[i] >= STALE_NS;
     uint32_t length = wf_ring_length(&victim->ring);
+    struct wf_routine *arrival = stale ? wf_arrivals_pop(victim) : NULL;
+    if (arrival != NULL)
+        return arrival;
     if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_private_length(victim) > 0)) {
         rescue(victim);
         length = wf_ring_length(&victim->ring);
@@ -380,11 +411,12 @@ static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker 
 
 static struct wf_routine *steal(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
-    uint32_t n = wf_n_workers;
+    struct wf_pool *pool = worker->pool;
+    uint32_t n = wf_load_acquire(&pool->reach);
     uint32_t first = n > 1 ? wf_rand_below(&thread->rand, n) : 0;
     for (uint32_t k = 0; k < n; k++) {
-        struct wf_worker *victim = &wf_workers[(first + k) % n];
-        if (victim == worker || wf_load_relaxed(&victim->state) == WF_WORKER_UNUSED)
+        struct wf_worker *victim = &pool->workers[(first + k) % n];
+        if (victim == worker || !wf_worker_has_thread(victim))
             continue;
         struct wf_routine *r = steal_from(worker, victim, sights);
         if (r != NULL)
@@ -398,7 +430,8 @@ static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worke
 {
     sights->now = wf_now_ns();
     run_due_timers(thread, sights->now);
-    struct wf_routine *r = wf_inject_pop(WF_PRIORITY_HIGH);
+    struct wf_inject *inject = &worker->pool->inject;
+    struct wf_routine *r = wf_inject_pop(inject, WF_PRIORITY_HIGH);
     if (r == NULL)
         r = take_injected(worker);
     if (r == NULL)
@@ -408,16 +441,16 @@ static struct wf_routine *look(struct wf_thread *thread, struct wf_worker *worke
     if (r == NULL)
         r = steal(thread, worker, sights);
     if (r == NULL)
-        r = wf_inject_pop(WF_PRIORITY_LOW);
+        r = wf_inject_pop(inject, WF_PRIORITY_LOW);
     return r;
 }
 
-static bool more_visible(void)
+static bool more_visible(struct wf_pool *pool)
 {
-    if (wf_inject_any())
+    if (wf_inject_any(&pool->inject))
         return true;
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_ring_length(&wf_workers[i].ring) > 0)
+    for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++)
+        if (wf_ring_length(&pool->workers[i].ring) > 0)
             return true;
     return false;
 }
@@ -425,23 +458,39 @@ static bool more_visible(void)
 static void stop_searching(struct wf_worker *worker)
 {
     wf_store_release(&worker->state, WF_WORKER_RUNNING);
-    uint32_t word = wf_sub_seq_cst(counts(), WF_IDLE_SEARCHING_ONE);
+    struct wf_pool *pool = worker->pool;
+    uint32_t word = wf_sub_seq_cst(counts(pool), WF_IDLE_SEARCHING_ONE);
     wf_fence_seq_cst();
-    if (searching_of(word) == 1 && asleep_of(word) > 0 && more_visible()) /* [I3] */
-        wf_idle_wake_one();
+    if (searching_of(word) == 1 && asleep_of(word) > 0 && more_visible(pool)) /* [I3] */
+        wf_idle_wake_one(pool);
 }
 
-static bool called_away(void)
+static bool called_away(struct wf_worker *worker)
 {
-    return wf_load_acquire(&wf_threads.stopping) != 0;
+    return wf_load_acquire(&wf_threads.stopping) != 0 || wf_worker_is_surplus(worker);
+}
+
+/* There are more workers than the pool is to have: this one goes. False: it stays after all. */
+static WF_COLD bool retire(struct wf_thread *thread, struct wf_worker *worker)
+{
+    wf_pools_lock_inside(thread);
+    bool goes = wf_worker_is_surplus(worker);
+    if (goes) {
+        if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
+            stop_searching(worker);
+        wf_worker_retire(worker, thread);
+    }
+    pthread_mutex_unlock(&wf_pools.lock);
+    return goes;
 }
 
 /* A spare thread has pinned routines that only it may run: it gets this worker. */
 static bool yield_worker_to_wanting(struct wf_thread *thread)
 {
-    if (wf_load_relaxed(&wf_threads.n_pinned) == 0)
+    struct wf_pool *pool = thread->pool;
+    if (wf_load_relaxed(&pool->n_pinned) == 0)
         return false;
-    struct wf_thread *wanting = wf_thread_take_wanting();
+    struct wf_thread *wanting = wf_thread_take_wanting(pool);
     if (wanting == NULL)
         return false;
     struct wf_worker *worker = thread->worker;
@@ -456,7 +505,9 @@ static bool yield_worker_to_wanting(struct wf_thread *thread)
 /* Spins for SPIN_NS; only one worker at a time does, and none when the process has but one CPU to run on. */
 static struct wf_routine *spin(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
-    if (wf_n_workers == 1 || searching_of(wf_load_relaxed(counts())) - wf_load_relaxed(&n_napping) > 1)
+    struct wf_pool *pool = worker->pool;
+    if (wf_load_relaxed(&pool->size) == 1 ||
+        searching_of(wf_load_relaxed(counts(pool))) - wf_load_relaxed(&pool->n_napping) > 1)
         return look(thread, worker, sights);
     int64_t begin = wf_now_ns();
     do {
@@ -490,8 +541,9 @@ static bool sleep_as(struct wf_thread *thread, struct wf_worker *worker, enum wf
 /* Somebody may make work that can be stolen. */
 static bool others_running(const struct wf_worker *worker)
 {
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (&wf_workers[i] != worker && wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_RUNNING)
+    struct wf_pool *pool = worker->pool;
+    for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++)
+        if (&pool->workers[i] != worker && wf_load_relaxed(&pool->workers[i].state) == WF_WORKER_RUNNING)
             return true;
     return false;
 }
@@ -499,12 +551,12 @@ static bool others_running(const struct wf_worker *worker)
 static struct wf_routine *nap(struct wf_thread *thread, struct wf_worker *worker, struct sights *sights)
 {
     int64_t length = NAP_FIRST_NS, slept = 0;
-    while (slept < NAP_TOTAL_NS && !called_away()) {
+    while (slept < NAP_TOTAL_NS && !called_away(worker)) {
         int64_t deadline = sights->now + length;
         int64_t timer = wf_timers_next_wake(&worker->timers);
         wf_swap_seq_cst(&thread->wake, 0);
         wf_store_release(&worker->state, WF_WORKER_NAPPING);
-        wf_add_seq_cst(&n_napping, 1);
+        wf_add_seq_cst(&worker->pool->n_napping, 1);
         sleep_as(thread, worker, WF_WORKER_NAPPING, timer < deadline ? timer : deadline);
         struct wf_routine *r = look(thread, worker, sights);
         if (r != NULL)
@@ -521,12 +573,13 @@ static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worke
     wf_swap_seq_cst(&thread->wake, 0);     /* before the look at `stopping`: [S1] */
     wf_store_relaxed(&worker->looking, 1); /* asleep for producers, awake for the pilot: it may still find something */
     wf_store_release(&worker->state, WF_WORKER_PARKED);
-    wf_add_seq_cst(counts(), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
-    wf_heavy_fence();
+    wf_add_seq_cst(counts(worker->pool), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
+    wf_heavy_fence(); /* [Y2], too */
     sights->eager = true;
     struct wf_routine *r = look(thread, worker, sights);
     sights->eager = false;
-    if (r != NULL || wf_load_seq_cst(&wf_threads.stopping) != 0 || wf_thread_is_wanting()) {
+    if (r != NULL || wf_load_seq_cst(&wf_threads.stopping) != 0 || wf_worker_is_surplus(worker) ||
+        wf_thread_is_wanting(worker->pool)) {
         if (!claim_sleeper(worker, WF_WORKER_PARKED))
             while (wf_load_acquire(&thread->wake) == 0)
                 wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
@@ -542,18 +595,19 @@ static struct wf_routine *park(struct wf_thread *thread, struct wf_worker *worke
 static struct wf_routine *search(struct wf_thread *thread, struct wf_worker *worker)
 {
     struct sights sights = {0};
+    wf_store_release(&worker->is_driven, 1);
     if (wf_load_relaxed(&worker->state) != WF_WORKER_SEARCHING) {
         wf_store_release(&worker->state, WF_WORKER_SEARCHING);
-        wf_add_seq_cst(counts(), WF_IDLE_SEARCHING_ONE);
+        wf_add_seq_cst(counts(worker->pool), WF_IDLE_SEARCHING_ONE);
     }
     struct wf_routine *r = NULL;
-    while (r == NULL && !called_away()) {
+    while (r == NULL && !called_away(worker)) {
         r = spin(thread, worker, &sights);
         if (r == NULL && yield_worker_to_wanting(thread))
             return NULL;
         if (r == NULL && others_running(worker))
             r = nap(thread, worker, &sights);
-        if (r == NULL && !called_away())
+        if (r == NULL && !called_away(worker))
             r = park(thread, worker, &sights);
     }
     stop_searching(worker);
@@ -565,6 +619,8 @@ static struct wf_routine *search(struct wf_thread *thread, struct wf_worker *wor
 struct wf_routine *wf_find_work(struct wf_thread *thread)
 {
     struct wf_worker *worker = thread->worker;
+    if (wf_worker_is_surplus(worker) && retire(thread, worker))
+        return NULL;
     if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
         return search(thread, worker); /* fresh from a wake */
     struct wf_routine *r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* inject.c - the injection queue.
+/* inject.c - the injection queue of a pool.
  *
  * Owns:    routines that are RUNNABLE and belong to no worker.
- * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (batches of fresh routines), thread.c (refill).
+ * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (batches of fresh routines), thread.c (refill), retire.c (what a
+ *          worker that goes leaves behind).
  */
 #include "sched/inject.h"
 
@@ -11,25 +12,22 @@
 
 #include "time/clock.h"
 
-struct wf_inject wf_inject;
-
-void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority)
+void wf_inject_push_list(struct wf_inject *q, struct wf_routine *first, struct wf_routine *last, uint32_t n,
+                         enum wf_priority priority)
 {
-    struct wf_inject *q = &wf_inject;
     last->link = NULL;
     wf_spinlock_lock(&q->lock);
-    wf_inject_append_locked(first, last, n, priority);
+    wf_inject_append_locked(q, first, last, n, priority);
     wf_spinlock_unlock(&q->lock);
 }
 
-void wf_inject_push(struct wf_routine *r, enum wf_priority priority)
+void wf_inject_push(struct wf_inject *q, struct wf_routine *r, enum wf_priority priority)
 {
-    wf_inject_push_list(r, r, 1, priority);
+    wf_inject_push_list(q, r, r, 1, priority);
 }
 
-uint32_t wf_inject_pop_many(struct wf_routine **out, uint32_t most, enum wf_priority priority)
+uint32_t wf_inject_pop_many(struct wf_inject *q, struct wf_routine **out, uint32_t most, enum wf_priority priority)
 {
-    struct wf_inject *q = &wf_inject;
     if (wf_load_relaxed(&q->length[priority]) == 0)
         return 0;
     uint32_t n = 0;
@@ -43,10 +41,10 @@ uint32_t wf_inject_pop_many(struct wf_routine **out, uint32_t most, enum wf_prio
     return n;
 }
 
-struct wf_routine *wf_inject_pop(enum wf_priority priority)
+struct wf_routine *wf_inject_pop(struct wf_inject *q, enum wf_priority priority)
 {
     struct wf_routine *r;
-    return wf_inject_pop_many(&r, 1, priority) == 1 ? r : NULL;
+    return wf_inject_pop_many(q, &r, 1, priority) == 1 ? r : NULL;
 }
 
 /* Doubles the ring of batches. False: out of memory. */
@@ -65,9 +63,8 @@ static bool grow_batches_locked(struct wf_inject *q)
     return true;
 }
 
-void wf_inject_push_batch(const struct wf_fresh_list *batch)
+void wf_inject_push_batch(struct wf_inject *q, const struct wf_fresh_list *batch)
 {
-    struct wf_inject *q = &wf_inject;
     int saved = errno;
     wf_spinlock_lock(&q->lock);
     uint32_t n_batches = wf_load_relaxed(&q->n_batches);
@@ -77,15 +74,14 @@ void wf_inject_push_batch(const struct wf_fresh_list *batch)
         last->since_ns = wf_now_ns();
         wf_store_relaxed(&q->n_batches, n_batches + 1);
     } else {
-        wf_inject_append_locked(batch->head, batch->tail, batch->length, WF_PRIORITY_NORMAL);
+        wf_inject_append_locked(q, batch->head, batch->tail, batch->length, WF_PRIORITY_NORMAL);
     }
     wf_spinlock_unlock(&q->lock);
     errno = saved;
 }
 
-bool wf_inject_pop_newest_batch(struct wf_fresh_list *ret_batch)
+bool wf_inject_pop_newest_batch(struct wf_inject *q, struct wf_fresh_list *ret_batch)
 {
-    struct wf_inject *q = &wf_inject;
     if (wf_load_relaxed(&q->n_batches) == 0)
         return false;
     wf_spinlock_lock(&q->lock);
@@ -98,9 +94,8 @@ bool wf_inject_pop_newest_batch(struct wf_fresh_list *ret_batch)
     return n > 0;
 }
 
-bool wf_inject_pop_oldest_batch(struct wf_fresh_list *ret_batch, int64_t before_ns)
+bool wf_inject_pop_oldest_batch(struct wf_inject *q, struct wf_fresh_list *ret_batch, int64_t before_ns)
 {
-    struct wf_inject *q = &wf_inject;
     if (wf_load_relaxed(&q->n_batches) == 0)
         return false;
     wf_spinlock_lock(&q->lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* inject.h - the queue of runnable routines that belong to no worker, in three priorities. */
+/* inject.h - a pool's queue of runnable routines that belong to no worker, in three priorities. */
 #ifndef WEFT_SCHED_INJECT_H
 #define WEFT_SCHED_INJECT_H
 
@@ -24,13 +24,11 @@ struct wf_inject {
     _Atomic uint32_t n_batches;                                       /* written under the lock */
     struct wf_routine *head[WF_N_PRIORITIES], *tail[WF_N_PRIORITIES]; /* lock; linked by routine->link */
 };
-extern struct wf_inject wf_inject;
 
 /* The lock is held; `last->link` is NULL. For those who release it in a switch's commit. */
-static inline void wf_inject_append_locked(struct wf_routine *first, struct wf_routine *last, uint32_t n,
-                                           enum wf_priority priority)
+static inline void wf_inject_append_locked(struct wf_inject *q, struct wf_routine *first, struct wf_routine *last,
+                                           uint32_t n, enum wf_priority priority)
 {
-    struct wf_inject *q = &wf_inject;
     if (q->head[priority] == NULL)
         q->head[priority] = first;
     else
@@ -40,26 +38,26 @@ static inline void wf_inject_append_locked(struct wf_routine *first, struct wf_r
 }
 
 /* Appends one. Does not wake anybody. */
-void wf_inject_push(struct wf_routine *r, enum wf_priority priority);
+void wf_inject_push(struct wf_inject *q, struct wf_routine *r, enum wf_priority priority);
 /* Appends a list of n linked by `link`. */
-void wf_inject_push_list(struct wf_routine *first, struct wf_routine *last, uint32_t n, enum wf_priority priority);
+void wf_inject_push_list(struct wf_inject *q, struct wf_routine *first, struct wf_routine *last, uint32_t n,
+                         enum wf_priority priority);
 /* A list of fresh routines that is not empty; and back the newest of those lists, or the oldest if it came before
  * `before_ns`. False: there is none. */
-void wf_inject_push_batch(const struct wf_fresh_list *batch);
-bool wf_inject_pop_newest_batch(struct wf_fresh_list *ret_batch);
-bool wf_inject_pop_oldest_batch(struct wf_fresh_list *ret_batch, int64_t before_ns);
+void wf_inject_push_batch(struct wf_inject *q, const struct wf_fresh_list *batch);
+bool wf_inject_pop_newest_batch(struct wf_inject *q, struct wf_fresh_list *ret_batch);
+bool wf_inject_pop_oldest_batch(struct wf_inject *q, struct wf_fresh_list *ret_batch, int64_t before_ns);
 
-static inline bool wf_inject_any(void)
+static inline bool wf_inject_any(struct wf_inject *q)
 {
-    struct wf_inject *q = &wf_inject;
     return wf_load_relaxed(&q->length[WF_PRIORITY_HIGH]) + wf_load_relaxed(&q->length[WF_PRIORITY_NORMAL]) +
                wf_load_relaxed(&q->length[WF_PRIORITY_LOW]) + wf_load_relaxed(&q->n_batches) >
            0;
 }
 
 /* Takes the oldest, or NULL. */
-struct wf_routine *wf_inject_pop(enum wf_priority priority);
+struct wf_routine *wf_inject_pop(struct wf_inject *q, enum wf_priority priority);
 /* Takes up to `most` into out[], oldest first. */
-uint32_t wf_inject_pop_many(struct wf_routine **out, uint32_t most, enum wf_priority priority);
+uint32_t wf_inject_pop_many(struct wf_inject *q, struct wf_routine **out, uint32_t most, enum wf_priority priority);
 
 #endif

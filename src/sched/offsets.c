@@ -16,6 +16,7 @@ AT(struct wf_routine, flags, WF_ROUTINE_FLAGS);
 AT(struct wf_routine, start.integers, WF_ROUTINE_INTEGERS);
 AT(struct wf_routine, start.vectors, WF_ROUTINE_VECTORS);
 AT(struct wf_routine, wait.try_top, WF_ROUTINE_TRY_TOP);
+AT(struct wf_routine, wait.coro, WF_ROUTINE_CORO);
 _Static_assert(WF_RESULT_IN_X87 == WF_FLAG_RESULT_X87, "flag");
 _Static_assert(WF_VECTORS_SHIFT == WF_FLAG_VECTORS_SHIFT, "flag");
 #if !WF_TSAN && !WF_ASAN

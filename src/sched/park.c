@@ -8,10 +8,12 @@
 #include <weft/time.h>
 
 #include "base/futex.h"
+#include "base/perturb.h"
 #include "sched/claim.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
 #include "sched/pilot.h"
+#include "sched/place.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
 #include "time/clock.h"
@@ -32,14 +34,15 @@ static void rouse_foreign(struct wf_routine *r)
 static void ready_pinned(struct wf_routine *r)
 {
     struct wf_thread *home = r->extra->home;
-    wf_add_seq_cst(&wf_threads.n_pinned, 1);
+    struct wf_pool *pool = home->pool;
+    wf_add_seq_cst(&pool->n_pinned, 1);
     wf_spinlock_lock(&home->pinned_lock);
     wf_pinned_append_locked(home, r);
-    wf_spinlock_unlock(&home->pinned_lock);
     wf_fence_seq_cst();
     struct wf_worker *worker = wf_thread_worker_hint(home); /* a hint: when it is wrong, some worker finds the home among the spares */
+    wf_spinlock_unlock(&home->pinned_lock); /* from here on r may run and end, and its pool's threads with it */
     if (worker == NULL || !wf_worker_wake(worker))
-        wf_idle_wake_inject();
+        wf_idle_wake_inject(pool);
 }
 
 WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
@@ -49,22 +52,25 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
         rouse_foreign(r);
         return;
     }
-    if ((r->flags & WF_PINNED) != 0 && r->extra->home != NULL) {
-        ready_pinned(r);
+    if ((r->flags & WF_PINNED) != 0) {
+        if (r->extra->home != NULL)
+            ready_pinned(r);
+        else
+            wf_place_pinned(r);
         return;
     }
-    if (WF_PERTURB && worker != NULL && (r->flags & WF_SPECIAL) == 0 && wf_rand_below(&thread->rand, 4) == 0) {
+    if (WF_PERTURB && (r->flags & thread->slow_flags) == 0 && wf_rand_below(&thread->rand, 4) == 0) {
         wf_push(worker, r); /* stress: mostly to whoever takes it first */
         return;
     }
-    /* A pinned one without a home must be met by a scheduler loop, which pops the high and low ones one by one. */
-    enum wf_priority priority = (r->flags & (WF_HIGH | WF_PINNED)) != 0 ? WF_PRIORITY_HIGH
-                                : (r->flags & WF_LOW) != 0              ? WF_PRIORITY_LOW
-                                                                        : WF_PRIORITY_NORMAL;
-    wf_inject_push(r, priority);
-    if (priority == WF_PRIORITY_HIGH && worker != NULL)
+    enum wf_priority priority = (r->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
+                                : (r->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
+                                                           : WF_PRIORITY_NORMAL;
+    struct wf_pool *pool = wf_pool_of(r); /* of another pool, it goes there: nobody here may run it */
+    wf_inject_push(&pool->inject, r, priority);
+    if (priority == WF_PRIORITY_HIGH && worker != NULL && worker->pool == pool)
         worker->budget = 1; /* this worker looks around at its next switch */
-    wf_idle_wake_inject();
+    wf_idle_wake_inject(pool);
 }
 
 /* ---- plain threads ---- */
@@ -136,6 +142,7 @@ WF_NOINLINE bool wf_wait_is_over(struct wf_routine *self)
     if (error >= 0) {
         wf_fence_seq_cst(); /* [P3] scope/frame.h */
         error = wf_hooks.frames_check(wf_thread_self(), self);
+        wf_perturb(); /* ending the block */
     }
     if (error != 0)
         self->ret = error;
@@ -160,7 +167,7 @@ bool wf_wait_abort(struct wf_thread *thread, struct wf_routine *r, int error)
 static WF_NOINLINE void yield_special(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *self)
 {
     if ((self->flags & WF_PINNED) != 0) {
-        wf_add_seq_cst(&wf_threads.n_pinned, 1);
+        wf_add_seq_cst(&thread->pool->n_pinned, 1);
         wf_spinlock_lock(&thread->pinned_lock);
         wf_pinned_append_locked(thread, self);
         WF_SWITCH(self, wf_pick(thread, worker), thread, &thread->pinned_lock.word, 0);
@@ -169,10 +176,11 @@ static WF_NOINLINE void yield_special(struct wf_thread *thread, struct wf_worker
     enum wf_priority priority = (self->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
                                 : (self->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
                                                               : WF_PRIORITY_NORMAL;
-    wf_spinlock_lock(&wf_inject.lock);
+    struct wf_inject *inject = &worker->pool->inject;
+    wf_spinlock_lock(&inject->lock);
     self->link = NULL;
-    wf_inject_append_locked(self, self, 1, priority);
-    WF_SWITCH(self, wf_pick(thread, worker), thread, &wf_inject.lock.word, 0);
+    wf_inject_append_locked(inject, self, self, 1, priority);
+    WF_SWITCH(self, wf_pick(thread, worker), thread, &inject->lock.word, 0);
 }
 
 WF_PUBLIC void weft_yield(void)
@@ -186,7 +194,7 @@ WF_PUBLIC void weft_yield(void)
     }
     struct wf_routine *self = thread->current;
     /* Routines wait in the injection queue: they came before us, so we queue behind them. */
-    if (WF_UNLIKELY((self->flags & WF_SPECIAL) != 0 || wf_load_relaxed(&wf_inject.length[WF_PRIORITY_NORMAL]) > 0)) {
+    if (WF_UNLIKELY((self->flags & WF_SPECIAL) != 0 || wf_load_relaxed(&worker->pool->inject.length[WF_PRIORITY_NORMAL]) > 0)) {
         yield_special(thread, worker, self);
         return;
     }
@@ -214,6 +222,15 @@ static void sleep_expired(void *arg)
     wf_ready(wf_thread_self(), r);
 }
 
+/* From here on the sleep cannot be ended by others. An aborter must not have to wait for the expiry: that may come
+ * later in the very batch whose earlier item the aborter is. */
+static bool claim_sleep(struct wf_timer *timer)
+{
+    struct wf_routine *r = timer->arg;
+    wf_store_release(&r->waits_on, 0);
+    return true;
+}
+
 static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *set)
 {
     wf_spinlock_lock(&set->lock);
@@ -225,17 +242,26 @@ static bool take_sleeper(struct wf_routine *r, void *object, struct wf_timers *s
     return sleeps;
 }
 
+static bool is_worker_set(struct wf_timers *set)
+{
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;) {
+        uintptr_t offset = (uintptr_t)set - (uintptr_t)&pool->workers->timers;
+        if (offset / sizeof(struct wf_worker) < wf_load_acquire(&pool->n_slots) && offset % sizeof(struct wf_worker) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* wf_wait_ops.abort of WF_WAIT_SLEEP: being taken out of its set is the claim. A stale r is a descriptor, which stays
  * readable but may hold another routine's captured words by now: so its timer's set is believed only if it is one of the
- * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in a set, and an expired one leaves the set before
- * `waits_on` is cleared; both windows are a few instructions long, hence the loop. */
+ * workers', and the wait is checked again under that set's lock. The sleeper publishes `waits_on` before its timer is in
+ * a set, under that set's lock, and its timer leaves the set just after claim_sleep() has cleared it: hence the loop. */
 bool wf_sleep_abort(struct wf_routine *r, void *object)
 {
     while (wf_load_acquire(&r->waits_on) == wf_wait_pack(WF_WAIT_SLEEP, object)) {
-        for (uint32_t i = 0; i < wf_n_workers; i++)
-            if (wf_load_acquire(&r->wait.timer.set) == &wf_workers[i].timers &&
-                take_sleeper(r, object, &wf_workers[i].timers))
-                return true;
+        struct wf_timers *set = wf_load_acquire(&r->wait.timer.set);
+        if (is_worker_set(set) && take_sleeper(r, object, set))
+            return true;
         sched_yield();
     }
     return false;
@@ -291,13 +317,18 @@ WF_PUBLIC int weft_sleep(weft_duration d)
     int64_t deadline = wf_deadline_after(wf_now_ns(), d);
     if (WF_UNLIKELY(worker == NULL))
         return sleep_foreign(thread, deadline);
-    if (WF_UNLIKELY((self->flags & WF_SCOPED) != 0))
-        wf_hooks.frames_check(thread, self); /* arms deadlines, which cannot be done under the lock that follows */
+    /* Arms deadlines, which cannot be done under the lock that follows. If it finds an end, it has not armed those further
+     * out, and the look under the lock must not get there either. */
+    int over = WF_UNLIKELY((self->flags & WF_SCOPED) != 0) ? wf_hooks.frames_check(thread, self) : 0;
+    if (WF_UNLIKELY(over != 0)) {
+        wf_leave(thread);
+        return over;
+    }
     struct wf_timers *set = &worker->timers;
     struct wf_timer *timer = &self->wait.timer;
     timer->deadline_ns = deadline;
     timer->period_ns = 0;
-    timer->claim = NULL;
+    timer->claim = claim_sleep;
     timer->expire = sleep_expired;
     timer->arg = self;
     wf_store_relaxed(&timer->set, NULL); /* not pending; the captured arguments were here */
@@ -319,7 +350,9 @@ void wf_timer_arm(struct wf_thread *thread, struct wf_timer *timer)
         wf_timers_add(&worker->timers, timer);
         return;
     }
-    worker = &wf_workers[0]; /* it has a thread for as long as the runtime runs */
+    if (WF_UNLIKELY(wf_n_workers == 0))
+        return; /* weft_stop has been called: as if it had been armed before */
+    worker = &wf_workers[0]; /* it has a thread, and is not retired, for as long as the runtime runs */
     if (wf_timers_add(&worker->timers, timer)) {
         wf_fence_seq_cst();
         wf_worker_wake(worker); /* asleep with a later deadline */

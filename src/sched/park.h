@@ -41,7 +41,7 @@
 struct wf_routine *wf_stack_bind(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r);
 /* park.c: the uncommon ways. */
 void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r);
-void wf_idle_wake_slow(void);
+void wf_idle_wake_slow(struct wf_pool *pool);
 int wf_park_foreign(struct wf_thread *thread, struct wf_spinlock *lock);
 int wf_park_foreign_call(struct wf_thread *thread, void (*commit)(void *), void *arg);
 /* A plain thread's wait with a time limit: it keeps the time itself. expire(arg) claims the wait as any waker would, and
@@ -52,36 +52,37 @@ int wf_wait_refused(struct wf_thread *thread, struct wf_routine *self);
 /* Whether a wait of self, which is published, must end before it begins; self->ret is then the error. May arm timers. */
 bool wf_wait_is_over(struct wf_routine *self);
 
-/* idle.c: low half: workers asleep or never started; high half: workers searching. Or WF_IDLE_FENCE. */
-extern _Atomic uint32_t wf_idle_word;
+/* pool->idle_word; idle.c. */
 enum { WF_IDLE_ASLEEP_ONE = 1, WF_IDLE_ASLEEP_MASK = 0xffff, WF_IDLE_SEARCHING_ONE = 0x10000 };
 
 /* [I1] Called after a push that others can see. Somebody asleep and nobody searching: wake one. The load may run ahead
- * of the push; [I2] in idle.c makes up for that with a heavy fence between going to sleep and the last look. */
-WF_INLINE void wf_idle_wake(void)
+ * of the push; [I2] in idle.c makes up for that with a heavy fence between going to sleep and the last look. Work, counts and workers
+ * are those of one pool. */
+WF_INLINE void wf_idle_wake(struct wf_pool *pool)
 {
-    uint32_t word = wf_load_relaxed(&wf_idle_word);
+    uint32_t word = wf_load_relaxed(&pool->idle_word);
     if (WF_UNLIKELY(word - 1 < WF_IDLE_ASLEEP_MASK))
-        wf_idle_wake_slow();
+        wf_idle_wake_slow(pool);
 }
 
 /* Makes r the last of this worker's runnable routines. A worker that has just become idle may be overlooked here: then
  * the scheduler loop shares the private queue at its next look around. */
 WF_INLINE void wf_push(struct wf_worker *worker, struct wf_routine *r)
 {
-    if (WF_LIKELY(wf_load_relaxed(&wf_idle_word) == 0))
+    if (WF_LIKELY(wf_load_relaxed(&worker->pool->idle_word) == 0))
         wf_local_put(worker, r);
     else
         wf_push_slow(worker, r);
 }
 
 /* Makes r, which waited (or is fresh) and belongs to the caller, runnable. Inside the runtime, no object lock held that
- * r's own wake-up path would need. */
+ * r's own wake-up path would need. One mask sends the slow way whatever does not belong into this worker's queues:
+ * everything when there is no worker, a routine of another pool, a plain thread, a pinned or prioritised routine. */
 WF_INLINE void wf_ready(struct wf_thread *thread, struct wf_routine *r)
 {
     struct wf_worker *worker = thread->worker;
     wf_store_release(&r->waits_on, 0);
-    if (WF_UNLIKELY(WF_PERTURB || worker == NULL || (r->flags & WF_SPECIAL) != 0)) {
+    if (WF_UNLIKELY(WF_PERTURB || (r->flags & thread->slow_flags) != 0)) {
         wf_ready_slow(thread, r);
         return;
     }

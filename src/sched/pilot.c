@@ -35,6 +35,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/park.h"
+#include "sched/pool.h"
 #include "sched/runq.h"
 #include "sched/threads.h"
 #include "time/clock.h"
@@ -61,8 +62,10 @@ static struct {
 
 static bool has_work(struct wf_worker *worker, int64_t now)
 {
-    return wf_inject_any() || wf_worker_has_runnable(worker) || wf_load_relaxed(&worker->timers.earliest_ns) <= now ||
-           wf_load_relaxed(&wf_threads.n_pinned) > 0;
+    struct wf_pool *pool = worker->pool;
+    return wf_inject_any(&pool->inject) || wf_worker_has_runnable(worker) ||
+           wf_load_relaxed(&worker->timers.earliest_ns) <= now || wf_load_relaxed(&pool->n_pinned) > 0 ||
+           wf_load_relaxed(&worker->n_arrivals) > 0;
 }
 
 static int64_t cpu_time(struct wf_thread *thread)
@@ -94,7 +97,7 @@ static bool is_blocked(struct wf_thread *thread)
 /* Takes the worker from `thread` and gives it to another one. */
 static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
 {
-    struct wf_thread *other = wf_thread_take_spare();
+    struct wf_thread *other = wf_thread_take_spare(worker->pool);
     if (other == NULL)
         return false;
     if (!wf_guard_seize(thread)) {
@@ -113,6 +116,13 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
     return true;
 }
 
+/* A pool that somebody has made is to compute on as many CPUs as it has workers and no more; there a routine that computes
+ * keeps its worker, and only one that sits in a blocking call is replaced. */
+static bool replaces_hogs(struct wf_pool *pool)
+{
+    return pool == wf_default_pool;
+}
+
 /* True when something was done about it. */
 static bool check_worker(struct wf_worker *worker, int64_t now)
 {
@@ -126,14 +136,15 @@ static bool check_worker(struct wf_worker *worker, int64_t now)
         worker->pilot_since_ns = now;
         worker->pilot_cpu_ns = cpu_time(thread);
         if (wf_ring_length(&worker->ring) + wf_private_length(worker) > 0)
-            wf_idle_wake_slow(); /* well, but others could help */
+            wf_idle_wake_slow(worker->pool); /* well, but others could help */
         return false;
     }
     if (now - worker->pilot_since_ns < BLOCKED_NS || !has_work(worker, now))
         return false;
-    if (wf_idle_wake_one())
+    if (wf_idle_wake_one(worker->pool))
         return true;
-    if (!is_blocked(thread) && cpu_time(thread) - worker->pilot_cpu_ns < HOG_NS)
+    bool is_hog = replaces_hogs(worker->pool) && cpu_time(thread) - worker->pilot_cpu_ns >= HOG_NS;
+    if (!is_hog && !is_blocked(thread))
         return false;
     return hand_off(worker, thread);
 }
@@ -160,29 +171,37 @@ static unsigned process_threads(void)
 
 static bool all_threads_idle(void)
 {
-    wf_spinlock_lock(&wf_threads.lock);
-    uint32_t idle = 0, all = wf_load_relaxed(&wf_threads.n_all);
-    for (struct wf_thread *t = wf_threads.spare; t != NULL; t = t->next_spare)
-        idle++;
-    wf_spinlock_unlock(&wf_threads.lock);
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        idle += wf_worker_is_asleep(&wf_workers[i]);
+    uint32_t all = wf_load_relaxed(&wf_threads.n_all), idle = wf_threads_spare();
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++)
+            idle += wf_worker_is_asleep(&pool->workers[i]);
     return idle == all;
 }
 
 enum verdict { ALIVE, UNKNOWN, DEADLOCK };
 
+/* A timer, or a runnable routine, of any pool. Retired workers have neither. */
+static bool something_pending(void)
+{
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++) {
+            struct wf_worker *worker = &pool->workers[i];
+            if (wf_timers_next_wake(&worker->timers) != INT64_MAX || has_work(worker, 0))
+                return true;
+        }
+    return false;
+}
+
 /* All workers are parked. Could anything wake a routine? */
 static enum verdict judge(void)
 {
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        if (wf_timers_next_wake(&wf_workers[i].timers) != INT64_MAX)
-            return ALIVE;
+    if (something_pending())
+        return ALIVE;
     uint32_t foreign = wf_load_seq_cst(&wf_threads.n_foreign);
     uint32_t blocked = wf_load_seq_cst(&wf_threads.n_foreign_blocked);
     if (!all_threads_idle() || blocked != foreign || wf_load_relaxed(&pilot.no_deadlock) > 0)
         return ALIVE;
-    if (has_work(&wf_workers[0], 0) || !wf_idle_all_parked())
+    if (something_pending() || !wf_idle_all_parked())
         return ALIVE;
     unsigned known = wf_load_relaxed(&wf_threads.n_all) + foreign + 1;
     unsigned present = process_threads();
@@ -195,8 +214,9 @@ static enum verdict judge(void)
 static uint64_t signature(void)
 {
     uint64_t sum = wf_load_seq_cst(&wf_threads.n_foreign_wakes);
-    for (uint32_t i = 0; i < wf_n_workers; i++)
-        sum += wf_load_seq_cst(&wf_workers[i].tick);
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->n_slots); i++)
+            sum += wf_load_seq_cst(&pool->workers[i].tick);
     return sum + wf_load_seq_cst(&wf_threads.n_foreign) * 0x10001u;
 }
 
@@ -222,12 +242,36 @@ void wf_pilot_hold_deadlock(int by)
 static int64_t next_timer_of_running(void)
 {
     int64_t earliest = INT64_MAX;
-    for (uint32_t i = 0; i < wf_n_workers; i++) {
-        int64_t t = wf_load_relaxed(&wf_workers[i].timers.earliest_ns);
-        if (wf_load_relaxed(&wf_workers[i].state) == WF_WORKER_RUNNING && t < earliest)
-            earliest = t;
-    }
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->reach); i++) {
+            int64_t t = wf_load_relaxed(&pool->workers[i].timers.earliest_ns);
+            if (wf_load_relaxed(&pool->workers[i].state) == WF_WORKER_RUNNING && t < earliest)
+                earliest = t;
+        }
     return earliest;
+}
+
+/* Under the lock that keeps threads from being ended. True when something was done. */
+static bool check_pools(struct wf_thread *self, int64_t now)
+{
+    bool acted = false;
+    wf_enter(); /* the world may have to stand still */
+    wf_pools_lock_inside(self);
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;) {
+        if (WF_UNLIKELY(wf_load_relaxed(&pool->reach) > wf_load_relaxed(&pool->size))) {
+            wf_pool_settle(pool, true);
+            acted = true;
+        }
+        if (WF_UNLIKELY(wf_load_relaxed(&pool->start_wanted) != 0)) {
+            wf_store_seq_cst(&pool->start_wanted, 0);
+            wf_idle_wake_inject(pool);
+        }
+        for (uint32_t i = 0; i < wf_load_relaxed(&pool->size); i++)
+            acted |= check_worker(&pool->workers[i], now);
+    }
+    pthread_mutex_unlock(&wf_pools.lock);
+    wf_leave(self);
+    return acted;
 }
 
 static void nap(int64_t until)
@@ -264,12 +308,8 @@ static void *pilot_main(void *arg)
     unsigned quiet = 0, judged = 0;
     while (wf_load_acquire(&pilot.stopping) == 0) {
         int64_t now = wf_now_ns();
-        bool acted = false;
         wf_hooks.pilot_round(now);
-        wf_enter(); /* the world may have to stand still */
-        for (uint32_t i = 0; i < wf_n_workers; i++)
-            acted |= check_worker(&wf_workers[i], now);
-        wf_leave(self);
+        bool acted = check_pools(self, now);
         if (acted) {
             quiet = 0;
             round = ROUND_FIRST_NS;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/assert.h"
 #include "base/spinlock.h"
 #include "sched/object.h"
 #include "sched/worker.h"
@@ -28,8 +29,9 @@ static struct {
     size_t mapping_bytes;
     size_t reserved_bytes;
     size_t mapped_bytes;     /* lock: readable and writable */
-    uint32_t most;           /* immutable after init */
-    uint32_t reserve_slots;  /* stack slots that workers may cache */
+    uint32_t most;           /* lock; descriptors and reserved slots together are what the arena has */
+    uint32_t reserve_slots;  /* lock: stack slots that workers may cache */
+    uint32_t borrowed_slots; /* lock: those that coroutines have */
     uint32_t n_usable;       /* lock: mapped readable and writable */
     _Atomic uint32_t n_used; /* lock for writing: descriptors that have ever been handed out */
     /* lock: batches of wf_free_batch free descriptors, each linked by `link`; the first ones of batches by `waits_on` */
@@ -54,11 +56,26 @@ int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers)
     wf_free_batch = fair < 1 ? 1 : fair > WF_FREE_BATCH_MOST ? WF_FREE_BATCH_MOST : fair;
     slab.most = most;
     slab.reserve_slots = reserve_slots;
+    slab.borrowed_slots = 0;
     slab.n_usable = 0;
     slab.batches = NULL;
     slab.loose = NULL;
     wf_store_relaxed(&slab.n_used, 0);
     return 0;
+}
+
+int wf_routines_reserve(uint32_t slots)
+{
+    int error = -ENOMEM;
+    wf_spinlock_lock(&slab.lock);
+    uint32_t taken = slab.n_usable + slab.reserve_slots + slab.borrowed_slots;
+    if (slab.most - slab.n_usable >= slots && taken + slots <= wf_arena.n_slots && wf_arena_grow(taken + slots) == 0) {
+        slab.most -= slots;
+        slab.reserve_slots += slots;
+        error = 0;
+    }
+    wf_spinlock_unlock(&slab.lock);
+    return error;
 }
 
 void wf_routines_fini(void)
@@ -103,12 +120,15 @@ static bool grow_locked(void)
     uint32_t step = slab.n_usable < STEP_MIN ? STEP_MIN : slab.n_usable;
     if (step > STEP_MAX)
         step = STEP_MAX;
-    if (step > slab.most - slab.n_usable)
-        step = slab.most - slab.n_usable;
+    uint32_t most = wf_arena.n_slots - slab.reserve_slots - slab.borrowed_slots;
+    if (most > slab.most)
+        most = slab.most;
+    if (step > most - slab.n_usable)
+        step = most - slab.n_usable;
     if (step == 0)
         return false;
     uint32_t n = slab.n_usable + step;
-    if (wf_arena_grow(n + slab.reserve_slots) != 0)
+    if (wf_arena_grow(n + slab.reserve_slots + slab.borrowed_slots) != 0)
         return false;
     if (!map_up_to((size_t)n * sizeof(struct wf_routine)))
         return false;
@@ -214,6 +234,33 @@ void wf_routine_free(struct wf_worker *worker, struct wf_routine *r)
     wf_spinlock_lock(&slab.lock);
     r->link = slab.loose;
     slab.loose = r;
+    wf_spinlock_unlock(&slab.lock);
+}
+
+/* ---- slots without a descriptor ---- */
+
+/* Slots taken <= n_usable (routines) + reserve_slots (caches) + borrowed_slots <= slots grown; so whoever is counted
+ * here finds one, and takes none that a descriptor counts on. */
+bool wf_slot_borrow(uint32_t *ret_slot)
+{
+    int saved = errno;
+    wf_spinlock_lock(&slab.lock);
+    uint32_t n = slab.n_usable + slab.reserve_slots + slab.borrowed_slots + 1;
+    bool found = n <= wf_arena.n_slots && wf_arena_grow(n) == 0;
+    slab.borrowed_slots += found;
+    wf_spinlock_unlock(&slab.lock);
+    wf_compiler_barrier();
+    errno = saved;
+    if (found)
+        WF_CHECK(wf_arena_take(ret_slot, 1) == 1);
+    return found;
+}
+
+void wf_slot_return(uint32_t slot)
+{
+    wf_arena_give(&slot, 1);
+    wf_spinlock_lock(&slab.lock);
+    slab.borrowed_slots--;
     wf_spinlock_unlock(&slab.lock);
 }
 

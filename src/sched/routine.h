@@ -32,6 +32,7 @@ struct wf_routine;
 struct wf_thread;
 struct wf_worker;
 struct wf_future;
+struct wf_departure;
 struct wf_extra;
 struct wf_try;
 struct wf_frame;
@@ -41,6 +42,7 @@ struct wf_scope;
 struct wf_link {
     struct wf_link *next, *prev;
 };
+struct weft_coro;
 
 /* One place in a wait queue: a routine has one of its own, a select brings an array of them. */
 struct wf_waiter {
@@ -66,7 +68,11 @@ enum wf_routine_flags {
     WF_VECTORS_MASK = 15u << 8,
     WF_SCOPED = 1u << 12,       /* `frame` is not NULL: its waits may be ended by a scope or a deadline */
     WF_CHILD_ERROR = 1u << 13,  /* a scope's child whose function returns int: its error */
+    /* Upper half: which pool it belongs to, exactly one bit of every routine. What a thread must not make runnable the
+     * quick way is one mask, thread->slow_flags: WF_SPECIAL and the bits of the other pools; all bits without a worker. */
+    WF_POOL_SHIFT = 16,
 };
+#define WF_POOL_FLAGS 0xffff0000u
 
 enum { WF_START_WORDS = 16 };
 /* What `pending` may be besides a negative errno. */
@@ -104,6 +110,7 @@ struct WF_ALIGNED_LINE wf_routine {
         struct {
             struct wf_waiter waiter;
             struct wf_try *try_top; /* innermost weft_try; kept between waits */
+            struct weft_coro *coro; /* innermost coroutine it is in; kept between waits */
             uint64_t scratch[4];    /* the wait's own: what a semaphore asked for, and the like */
             struct wf_timer timer;
         } wait;
@@ -115,7 +122,7 @@ struct WF_ALIGNED_LINE wf_routine {
     struct wf_link sibling;                 /* scope's lock: the children of one scope */
     struct wf_spinlock cancel_lock;
     uint32_t shields;                       /* owner under cancel_lock: weft_shield blocks that it is in */
-    uint32_t departures;                    /* owner: panics and weft_exits whose unwinding is in progress */
+    bool thread_ends;                       /* owner: a plain thread that leaves its frames by pthread_exit */
     _Atomic uint32_t cancel_felt;           /* 1: a wait was ended by WF_PENDING_CANCEL */
 #if WF_TSAN || WF_ASAN
     void *sanitizer;     /* TSan: its fibre context; ASan: the saved fake stack */
@@ -129,9 +136,11 @@ struct wf_extra {
     char name[32];
     void *own_stack; /* WF_OWN_STACK: see stack/arena.h */
     size_t own_stack_size;
-    struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run */
+    struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run: whoever drives the worker it was placed on */
     uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
     char *panic_message;     /* what weft_try_message returns */
+    struct wf_departure *departures; /* panics and exits on their way through its frames, the last first: scope/panic.c */
+    uint32_t n_departures;
     struct wf_local *locals; /* malloc'd array: scope/local.c */
     uint32_t n_locals;
 };
@@ -139,11 +148,16 @@ struct wf_extra {
 /* routine.c: descriptors come from a slab that is never unmapped while the runtime runs. There are never more of them
  * than stack slots (less what workers may cache), so that a routine that could be started finds a stack. */
 int wf_routines_init(uint32_t most, uint32_t reserve_slots, uint32_t n_workers);
+/* Sets so many more slots aside for what a new worker may cache. 0, or -ENOMEM: descriptors count on them already. */
+int wf_routines_reserve(uint32_t slots);
 void wf_routines_fini(void);
 /* Takes a descriptor for `worker`'s free list or straight from the slab (worker NULL). NULL: none left or no memory. */
 struct wf_routine *wf_routine_alloc_slow(struct wf_worker *worker);
 /* Gives some of a worker's free list back when it has grown too long; or one descriptor. */
 void wf_routine_free(struct wf_worker *worker, struct wf_routine *r);
+/* A stack slot that belongs to no descriptor, counted so that routines still find theirs. False: none left. */
+bool wf_slot_borrow(uint32_t *ret_slot);
+void wf_slot_return(uint32_t slot);
 /* Descriptor by index, for walks over all; indexes below wf_routines_count() are readable. A free one has id 0. */
 uint32_t wf_routines_count(void);
 struct wf_routine *wf_routine_at(uint32_t index);

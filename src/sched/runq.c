@@ -18,7 +18,7 @@ void wf_fresh_flush_old(struct wf_worker *worker)
     struct wf_fresh_list *old = &worker->fresh_old;
     if (old->head == NULL)
         return;
-    wf_inject_push_batch(old);
+    wf_inject_push_batch(&worker->pool->inject, old);
     wf_store_relaxed(&worker->fresh_length, wf_load_relaxed(&worker->fresh_length) - old->length);
     *old = (struct wf_fresh_list){.head = NULL};
 }
@@ -26,7 +26,7 @@ void wf_fresh_flush_old(struct wf_worker *worker)
 WF_NOINLINE void wf_fresh_overflow(struct wf_worker *worker)
 {
     wf_fresh_flush_old(worker);
-    wf_idle_wake();
+    wf_idle_wake(worker->pool);
     worker->fresh_old = worker->fresh_new;
     worker->fresh_new = (struct wf_fresh_list){.head = NULL};
 }
@@ -35,7 +35,7 @@ WF_NOINLINE void wf_push_slow(struct wf_worker *worker, struct wf_routine *r)
 {
     if (!wf_ring_put(&worker->ring, r))
         wf_local_put(worker, r);
-    wf_idle_wake();
+    wf_idle_wake(worker->pool);
 }
 
 void wf_share(struct wf_worker *worker, bool all)

@@ -26,7 +26,5 @@ bool wf_sleep_thread_abort(struct wf_routine *r, void *object);
 
 /* What `pending` of a new routine is: -ECANCELED once weft_stop has begun. */
 extern _Atomic int32_t wf_born_pending;
-/* Routines started by plain threads. */
-extern _Atomic uint64_t wf_foreign_started;
 
 #endif

@@ -32,8 +32,9 @@ static uint64_t new_id(struct wf_worker *worker)
 }
 
 /* A descriptor with everything but the call filled in; NULL when there is none. */
-WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const struct weft__site *site)
+WF_INLINE struct wf_routine *take_descriptor(struct wf_thread *thread, const struct weft__site *site)
 {
+    struct wf_worker *worker = thread->worker;
     struct wf_routine *r;
     if (WF_LIKELY(worker != NULL && worker->free_routines != NULL)) {
         r = worker->free_routines;
@@ -42,7 +43,7 @@ WF_INLINE struct wf_routine *take_descriptor(struct wf_worker *worker, const str
     } else if ((r = wf_routine_alloc_slow(worker)) == NULL) {
         return NULL;
     }
-    r->flags = 0;
+    r->flags = thread->start_flags;
     r->ret = 0;
     r->saved_errno = 0;
     r->stack_slot = 0;
@@ -63,6 +64,12 @@ static WF_COLD int apply_attributes(struct wf_routine *r, const weft_go_attr *at
         return -ENOMEM;
     if (attr->name != NULL)
         strncpy(extra->name, attr->name, sizeof(extra->name) - 1);
+    if (attr->workers != NULL) {
+        struct wf_pool *pool = wf_pool_named(attr->workers);
+        if (pool == NULL)
+            return -EINVAL;
+        r->flags = (r->flags & ~WF_POOL_FLAGS) | wf_pool_flag(pool);
+    }
     if (attr->pin)
         r->flags |= WF_PINNED;
     else if (attr->priority > 0)
@@ -143,19 +150,31 @@ static WF_COLD int undo_spawn(struct wf_worker *worker, struct wf_routine *r, in
     return error;
 }
 
-WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
+/* Before it can run: it must not be counted as ended first. `own`: a worker of its pool starts it. */
+WF_INLINE void count_started(struct wf_worker *worker, struct wf_routine *r, bool own)
+{
+    if (WF_LIKELY(own))
+        wf_count(&worker->n_started);
+    else
+        wf_add_seq_cst(&wf_pool_of(r)->n_started_outside, 1);
+}
+
+WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go, bool with_attributes)
 {
     struct wf_worker *worker = thread->worker;
-    struct wf_routine *r = take_descriptor(worker, go->site);
+    struct wf_routine *r = take_descriptor(thread, go->site);
     if (WF_UNLIKELY(r == NULL))
         return -ENOMEM;
     int error = 0;
-    if (WF_UNLIKELY(go->attr != NULL))
+    bool own = worker != NULL;
+    if (with_attributes) {
         error = apply_attributes(r, go->attr);
+        own = (r->flags & WF_POOL_FLAGS & thread->slow_flags) == 0;
+    }
     if (error == 0)
         error = capture_arguments(r, frame, go);
     if (error == 0 && (go->flags & WEFT__GO_FUTURE) != 0) {
-        r->future = wf_hooks.future_create(worker);
+        r->future = wf_hooks.future_create(worker, r, go->future);
         go->future = r->future;
         if (r->future == NULL)
             error = -ENOMEM;
@@ -164,12 +183,14 @@ WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, s
     }
     if (WF_UNLIKELY(error != 0))
         return undo_spawn(worker, r, error);
-    if (WF_LIKELY(worker != NULL))
-        wf_count(&worker->n_started);
-    else
-        wf_add_relaxed(&wf_foreign_started, 1);
+    count_started(worker, r, own);
     wf_ready(thread, r);
     return 0;
+}
+
+static WF_COLD int spawn_with_attributes(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go)
+{
+    return spawn(thread, frame, go, true);
 }
 
 /* Called by the capture stub. */
@@ -177,19 +198,18 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go);
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 {
     struct wf_thread *thread = wf_enter();
+    int error = 0;
     if (WF_UNLIKELY(wf_n_workers == 0)) {
         wf_leave(thread);
-        int error = wf_hooks.ensure_started();
-        if (error != 0) {
-            go->result = error;
-            return;
-        }
+        error = wf_hooks.ensure_started();
         thread = wf_enter();
     }
-    go->result = spawn(thread, frame, go);
-    if (WF_UNLIKELY(go->result != 0)) {
+    if (WF_LIKELY(error == 0))
+        error = WF_LIKELY(go->attr == NULL) ? spawn(thread, frame, go, false) : spawn_with_attributes(thread, frame, go);
+    go->result = error;
+    if (WF_UNLIKELY(error != 0)) {
         if ((go->flags & WEFT__GO_SCOPE) != 0)
-            wf_hooks.child_refused(thread, go->future, go->result);
+            wf_hooks.child_refused(thread, go->future, error);
         go->future = NULL;
     }
     wf_leave(thread);
@@ -197,15 +217,12 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 
 int wf_spawn_call(struct wf_thread *thread, const struct weft__site *site, void (*fn)(void *), void *arg)
 {
-    struct wf_routine *r = take_descriptor(thread->worker, site);
+    struct wf_routine *r = take_descriptor(thread, site);
     if (r == NULL)
         return -ENOMEM;
     r->sp = (void *)(uintptr_t)fn;
     r->start.integers[0] = (uint64_t)(uintptr_t)arg;
-    if (thread->worker != NULL)
-        wf_count(&thread->worker->n_started);
-    else
-        wf_add_relaxed(&wf_foreign_started, 1);
+    count_started(thread->worker, r, thread->worker != NULL);
     wf_ready(thread, r);
     return 0;
 }
@@ -253,6 +270,8 @@ static void give_stack(struct wf_worker *worker, uint32_t slot)
 
 static WF_COLD void end_extra(struct wf_worker *worker, struct wf_routine *self)
 {
+    if (self->extra->home != NULL)
+        wf_sub_relaxed(&self->extra->home->n_homed, 1);
     if ((self->flags & WF_OWN_STACK) != 0) {
         worker->dead_stack = self->extra->own_stack;
         worker->dead_stack_size = self->extra->own_stack_size;
@@ -306,6 +325,6 @@ _Noreturn void wf_routine_return(const struct wf_result *result)
     if (WF_UNLIKELY(wf_routine_is_child(self)))
         wf_hooks.child_end(thread, self, result);
     else if (self->future != NULL)
-        wf_hooks.future_settle(thread, self->future, result);
+        thread = wf_hooks.future_settle(thread, self->future, result);
     wf_routine_end(thread);
 }

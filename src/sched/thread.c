@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -43,6 +44,8 @@ static struct wf_thread *thread_create_block(uint32_t flags)
     b->thread.current = &b->self;
     b->thread.scheduler = &b->self;
     b->thread.syscall_fd = -1;
+    b->thread.slow_flags = WF_ALL_SLOW;
+    b->thread.start_flags = wf_pool_flag(wf_default_pool);
     wf_store_relaxed(&b->thread.attn, wf_fences_needed() ? WF_ATTN_FENCE : 0);
     wf_rand_seed(&b->thread.rand, (uint64_t)(uintptr_t)b ^ (uint64_t)wf_now_ns());
     return &b->thread;
@@ -80,8 +83,10 @@ bool wf_guard_attend(struct wf_thread *thread)
 
 static void bind_or_refill(struct wf_thread *thread, struct wf_worker *worker, struct wf_routine *r)
 {
-    if ((r->flags & WF_PINNED) != 0 && r->extra->home == NULL)
+    if ((r->flags & WF_PINNED) != 0 && r->extra->home == NULL) {
         r->extra->home = thread;
+        wf_add_relaxed(&thread->n_homed, 1);
+    }
     if ((r->flags & WF_STARTED) != 0)
         return;
     if (worker->n_free_stacks == 0 && (r->flags & WF_OWN_STACK) == 0) {
@@ -111,7 +116,8 @@ static void unmap_dead_stack(struct wf_worker *worker)
 
 static bool must_leave(struct wf_thread *thread)
 {
-    return wf_load_acquire(&wf_threads.stopping) != 0 && wf_load_relaxed(&thread->n_pinned) == 0;
+    return (wf_load_acquire(&wf_threads.stopping) != 0 || wf_load_acquire(&thread->pool->leaving) != 0) &&
+           wf_load_relaxed(&thread->n_pinned) == 0;
 }
 
 /* Sleeps until it is given a worker. False: leave. */
@@ -123,13 +129,14 @@ static bool wait_for_worker(struct wf_thread *thread)
         wf_spinlock_unlock(&wf_threads.lock);
         return thread->worker != NULL;
     }
-    thread->next_spare = wf_threads.spare;
-    wf_threads.spare = thread;
+    struct wf_pool *pool = thread->pool;
+    thread->next_spare = pool->spare;
+    pool->spare = thread;
     thread->is_spare = true;
     wf_spinlock_unlock(&wf_threads.lock);
     /* A routine that was parked on the way here went to the injection queue, or pinned ones wait for this thread to have
      * a worker: see that somebody looks. */
-    wf_idle_wake_inject();
+    wf_idle_wake_inject(pool);
     wf_pilot_wake(); /* [Z2] */
     wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0)
@@ -169,6 +176,8 @@ static void *thread_main(void *arg)
     thread->errno_address = &errno;
     wf_store_relaxed(&thread->tid, gettid());
     prctl(PR_SET_TIMERSLACK, 1ul);
+    if (thread->pool->nice != 0)
+        setpriority(PRIO_PROCESS, 0, thread->pool->nice); /* of this thread alone; refused: as it is */
     wf_signal_stack_create(&thread->signal_stack);
     wf_world_note_thread(thread);
     wf_sanitizer_thread(thread->scheduler);
@@ -180,14 +189,22 @@ static void *thread_main(void *arg)
 
 /* ---- making them ---- */
 
-static struct wf_thread *thread_start(struct wf_worker *worker)
+static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *worker)
 {
+    struct wf_thread *self = wf_thread_self();
+    if (self != NULL && self->pool != NULL && self->pool->nice > pool->nice) {
+        /* A thread inherits its maker's niceness and may not lower it: this is for the pilot. */
+        wf_store_seq_cst(&pool->start_wanted, 1);
+        return NULL;
+    }
     if (wf_load_relaxed(&wf_threads.n_all) >= WF_THREADS_MAX || wf_load_relaxed(&wf_threads.stopping) != 0)
         return NULL;
     struct wf_thread *thread = thread_create_block(0);
     if (thread == NULL)
         return NULL;
-    thread->worker = worker;
+    thread->pool = pool;
+    thread->start_flags = wf_pool_flag(pool);
+    wf_thread_set_worker(thread, worker);
     if (worker != NULL)
         wf_store_release(&worker->thread, thread);
     wf_spinlock_lock(&wf_threads.lock);
@@ -224,40 +241,40 @@ static struct wf_thread *thread_start(struct wf_worker *worker)
     return NULL;
 }
 
-static struct wf_thread *pop_spare(void)
+static struct wf_thread *pop_spare(struct wf_pool *pool)
 {
     wf_spinlock_lock(&wf_threads.lock);
-    struct wf_thread *thread = wf_threads.spare;
+    struct wf_thread *thread = pool->spare;
     if (thread != NULL) {
-        wf_threads.spare = thread->next_spare;
+        pool->spare = thread->next_spare;
         thread->is_spare = false;
     }
     wf_spinlock_unlock(&wf_threads.lock);
     return thread;
 }
 
-static struct wf_thread **find_wanting_locked(void)
+static struct wf_thread **find_wanting_locked(struct wf_pool *pool)
 {
-    struct wf_thread **at = &wf_threads.spare;
+    struct wf_thread **at = &pool->spare;
     while (*at != NULL && wf_load_relaxed(&(*at)->n_pinned) == 0)
         at = &(*at)->next_spare;
     return at;
 }
 
-bool wf_thread_is_wanting(void)
+bool wf_thread_is_wanting(struct wf_pool *pool)
 {
-    if (wf_load_relaxed(&wf_threads.n_pinned) == 0)
+    if (wf_load_relaxed(&pool->n_pinned) == 0)
         return false;
     wf_spinlock_lock(&wf_threads.lock);
-    bool found = *find_wanting_locked() != NULL;
+    bool found = *find_wanting_locked(pool) != NULL;
     wf_spinlock_unlock(&wf_threads.lock);
     return found;
 }
 
-struct wf_thread *wf_thread_take_wanting(void)
+struct wf_thread *wf_thread_take_wanting(struct wf_pool *pool)
 {
     wf_spinlock_lock(&wf_threads.lock);
-    struct wf_thread **at = find_wanting_locked();
+    struct wf_thread **at = find_wanting_locked(pool);
     struct wf_thread *thread = *at;
     if (thread != NULL) {
         *at = thread->next_spare;
@@ -278,27 +295,27 @@ void wf_thread_give_worker(struct wf_thread *thread, struct wf_worker *worker)
 void wf_thread_put_spare(struct wf_thread *thread)
 {
     wf_spinlock_lock(&wf_threads.lock);
-    thread->next_spare = wf_threads.spare;
-    wf_threads.spare = thread;
+    thread->next_spare = thread->pool->spare;
+    thread->pool->spare = thread;
     thread->is_spare = true;
     wf_spinlock_unlock(&wf_threads.lock);
 }
 
 /* A thread asleep as a spare, taken off the list; a new one starts without a worker and becomes a spare by itself, so
  * it is waited for: a hand-off is rare. */
-struct wf_thread *wf_thread_take_spare(void)
+struct wf_thread *wf_thread_take_spare(struct wf_pool *pool)
 {
-    struct wf_thread *thread = pop_spare();
+    struct wf_thread *thread = pop_spare(pool);
     if (thread != NULL)
         return thread;
-    if (thread_start(NULL) == NULL)
+    if (thread_start(pool, NULL) == NULL)
         return NULL;
     struct wf_thread *self = wf_thread_self();
     for (unsigned i = 0; i < 1000 && thread == NULL; i++) {
         wf_doze_begin(self); /* the new one may have to stand still first, and so may we */
         usleep(20);
         wf_doze_end(self);
-        thread = pop_spare();
+        thread = pop_spare(pool);
     }
     return thread;
 }
@@ -306,12 +323,12 @@ struct wf_thread *wf_thread_take_spare(void)
 bool wf_thread_for_worker(struct wf_worker *worker)
 {
     int saved = errno;
-    struct wf_thread *spare = pop_spare();
+    struct wf_thread *spare = pop_spare(worker->pool);
     bool done = true;
     if (spare != NULL)
         wf_thread_give_worker(spare, worker);
     else
-        done = thread_start(worker) != NULL;
+        done = thread_start(worker->pool, worker) != NULL;
     errno = saved;
     return done;
 }
@@ -336,9 +353,55 @@ void wf_threads_stop(void)
         pthread_join(thread->pthread, NULL);
         thread_destroy_block(thread);
     }
-    wf_threads.spare = NULL;
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        pool->spare = NULL;
     wf_store_relaxed(&wf_threads.n_all, 0);
     wf_store_relaxed(&wf_threads.stopping, 0);
+}
+
+/* Takes a thread of the pool off the list of all, and has it leave. */
+static struct wf_thread *dismiss_one(struct wf_pool *pool)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    pool->spare = NULL;
+    struct wf_thread **at = &wf_threads.all;
+    while (*at != NULL && (*at)->pool != pool)
+        at = &(*at)->next_all;
+    struct wf_thread *thread = *at;
+    if (thread != NULL) {
+        *at = thread->next_all;
+        wf_sub_relaxed(&wf_threads.n_all, 1);
+        wf_store_release(&thread->wake, 1);
+        wf_futex_wake(&thread->wake, 1);
+    }
+    wf_spinlock_unlock(&wf_threads.lock);
+    return thread;
+}
+
+void wf_threads_end(struct wf_pool *pool)
+{
+    struct wf_thread *self = wf_thread_self();
+    __builtin_unwind_init();
+    self->current->sp = __builtin_frame_address(0);
+    wf_store_seq_cst(&pool->leaving, 1); /* [S1] as in wf_threads_stop */
+    for (struct wf_thread *thread; (thread = dismiss_one(pool)) != NULL;) {
+        wf_doze_begin(self); /* it may have to stand still first */
+        pthread_join(thread->pthread, NULL);
+        wf_doze_end(self);
+        thread_destroy_block(thread);
+    }
+    wf_store_relaxed(&pool->leaving, 0);
+}
+
+uint32_t wf_threads_spare(void)
+{
+    uint32_t n = 0;
+    wf_spinlock_lock(&wf_threads.lock);
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (struct wf_thread *t = pool->spare; t != NULL; t = t->next_spare)
+            n++;
+    wf_spinlock_unlock(&wf_threads.lock);
+    return n;
 }
 
 /* ---- plain threads ---- */
@@ -352,6 +415,8 @@ static void foreign_exit(void *arg)
     wf_thread_tls = thread; /* destructors may have run before us and found none */
     if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
         wf_hooks.end_locals();
+    if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
+        wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
     wf_enter(); /* it is not to vanish while the world stands still */
     wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
@@ -361,6 +426,7 @@ static void foreign_exit(void *arg)
     wf_sub_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = NULL;
+    wf_signal_stack_destroy(thread->signal_stack);
     wf_pilot_wake(); /* [Z2] */
     if (thread->current->extra != NULL)
         wf_extra_free(thread->current->extra);
@@ -434,7 +500,7 @@ static WF_NOINLINE void give_up_cpu(struct wf_thread *thread)
     self->link = NULL;
     if ((self->flags & WF_PINNED) != 0) {
         /* It may only run here: the thread will ask for a worker. */
-        wf_add_seq_cst(&wf_threads.n_pinned, 1);
+        wf_add_seq_cst(&thread->pool->n_pinned, 1);
         wf_spinlock_lock(&thread->pinned_lock);
         wf_pinned_append_locked(thread, self);
         thread->current = thread->scheduler;
@@ -444,10 +510,11 @@ static WF_NOINLINE void give_up_cpu(struct wf_thread *thread)
     enum wf_priority priority = (self->flags & WF_HIGH) != 0  ? WF_PRIORITY_HIGH
                                 : (self->flags & WF_LOW) != 0 ? WF_PRIORITY_LOW
                                                               : WF_PRIORITY_NORMAL;
-    wf_spinlock_lock(&wf_inject.lock);
-    wf_inject_append_locked(self, self, 1, priority);
+    struct wf_inject *inject = &thread->pool->inject;
+    wf_spinlock_lock(&inject->lock);
+    wf_inject_append_locked(inject, self, self, 1, priority);
     thread->current = thread->scheduler;
-    WF_SWITCH(self, thread->scheduler, thread, &wf_inject.lock.word, 0);
+    WF_SWITCH(self, thread->scheduler, thread, &inject->lock.word, 0);
 }
 
 WF_COLD struct wf_thread *wf_enter_slow(struct wf_thread *thread)

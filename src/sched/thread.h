@@ -25,6 +25,7 @@
 
 #include "base/rand.h"
 #include "base/spinlock.h"
+#include "sched/pool.h"
 #include "sched/routine.h"
 
 enum { WF_TLS_RANGES = 16 };
@@ -45,6 +46,8 @@ struct wf_thread {
                                        or by a seizer that holds it */
     struct wf_routine *current;   /* the routine that runs here, &scheduler, or a plain thread's own descriptor */
     _Atomic uint32_t no_commit;   /* where a switch that has nothing to publish stores */
+    uint32_t slow_flags;          /* what wf_ready() must not do the quick way here: see WF_POOL_SHIFT. Goes with `worker` */
+    uint32_t start_flags;         /* immutable: the bit of the pool that what is started here belongs to */
     struct wf_routine *scheduler; /* the context of the thread's own stack: the loop in thread.c */
 
     WF_ALIGNED_LINE _Atomic uint32_t wake; /* futex: 1 = there is something for you */
@@ -58,8 +61,11 @@ struct wf_thread {
     int syscall_fd;         /* pilot only: /proc/self/task/<tid>/syscall, -1 not opened, -2 not there */
     bool counts_as_blocked; /* plain thread asleep: in wf_threads.n_foreign_blocked */
     bool is_spare;          /* threads lock: on the list of spares */
+    struct wf_pool *pool;   /* immutable; NULL: a plain thread, or the pilot */
+    _Atomic uint32_t n_homed; /* pinned routines that have this thread for a home */
     struct wf_rand rand;
     void *signal_stack;
+    bool asked_for_signal_stack; /* plain thread: it has created a coroutine */
 
     /* Standing still: world.h. */
     _Atomic uint32_t stopped;  /* number of the stop that it obeys */
@@ -142,9 +148,13 @@ static inline void wf_pinned_append_locked(struct wf_thread *home, struct wf_rou
     wf_store_relaxed(&home->n_pinned, wf_load_relaxed(&home->n_pinned) + 1);
 }
 
+/* Every routine has a bit of it. */
+#define WF_ALL_SLOW (WF_POOL_FLAGS | WF_SPECIAL)
+
 /* The field is plain for those who may touch it; a waker of pinned routines reads it as a hint. */
 static inline void wf_thread_set_worker(struct wf_thread *thread, struct wf_worker *worker)
 {
+    thread->slow_flags = worker == NULL ? WF_ALL_SLOW : WF_SPECIAL | (WF_POOL_FLAGS & ~wf_pool_flag(thread->pool));
     __atomic_store_n(&thread->worker, worker, __ATOMIC_RELAXED);
 }
 static inline struct wf_worker *wf_thread_worker_hint(struct wf_thread *thread)

@@ -28,6 +28,9 @@ enum wf_wait_kind {
     WF_WAIT_SEM,
     WF_WAIT_BARRIER,
     WF_WAIT_LATCH,
+    WF_WAIT_TRACKER,
+    WF_WAIT_GROUP,  /* object: a group of futures, see scope/group.h */
+    WF_WAIT_LOSERS, /* the same, and cannot be ended: until those that were cancelled have settled */
     WF_N_WAIT_KINDS
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* worker.h - a slot that routines run on: run queues, timers, caches. WEFT_PROCS of them; a thread drives each.
+/* worker.h - a slot that routines run on: run queues, timers, caches. The default pool has WEFT_PROCS of them, other
+ * pools (pool.h) what they were made with; a thread drives each.
  *
  * Three places for runnable routines: `next` (the routine just woken by the one that is about to park: still warm), the
  * private queue, and the ring, which others steal from. While no worker is idle everything goes to the private queue,
@@ -24,7 +25,7 @@
 #define WEFT_SCHED_WORKER_H
 
 #include "base/rand.h"
-#include "sched/inject.h"
+#include "sched/pool.h"
 #include "sched/routine.h"
 #include "stack/arena.h"
 #include "time/timers.h"
@@ -37,11 +38,12 @@ enum { WF_RING_SIZE = 256, WF_FRESH_LIST = 128 };
 enum { WF_SIGHTS = 64, WF_BUDGET_MAX = 61, WF_FREE_BATCH_MOST = 64, WF_FREE_STACKS = 64 };
 
 enum wf_worker_state {
-    WF_WORKER_UNUSED = 0, /* no thread has ever driven it */
+    WF_WORKER_UNUSED = 0, /* no thread drives it; one is found when there is work */
     WF_WORKER_RUNNING,
     WF_WORKER_SEARCHING, /* awake, looking for work */
     WF_WORKER_NAPPING,   /* its thread sleeps on thread->wake for a fraction of a millisecond */
     WF_WORKER_PARKED,    /* its thread sleeps on thread->wake until woken or its next timer */
+    WF_WORKER_RETIRED,   /* its pool is to have fewer: no thread drives it, and it holds nothing */
 };
 
 /* FIFO of at most WF_RING_SIZE runnable routines; the owner pushes, anybody takes from the head.
@@ -74,6 +76,9 @@ struct wf_worker {
     struct wf_scope *free_scopes;               /* scopes' cells given back, linked by their room */
     void *dead_stack;                           /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
+    struct weft_coro *free_coros;               /* coroutines that have ended, with their stacks: coro/coro.c */
+    uint32_t n_free_coros;
+    uint32_t n_free_scopes;
     uint32_t n_free_routines;
     uint32_t n_free_stacks;
     uint32_t free_stacks[WF_FREE_STACKS]; /* slot numbers, LIFO */
@@ -82,28 +87,44 @@ struct wf_worker {
     int64_t looked_ns;                    /* when the loop last read the clock */
     uint32_t budget_full;                 /* what budget is set to */
     uint32_t looks;                       /* counts them */
-    uint32_t index;
+    uint32_t index;                       /* in pool->workers */
+    struct wf_pool *pool;                 /* immutable */
 
     /* Read by others. */
     WF_ALIGNED_LINE _Atomic uint32_t tick; /* counts schedules; who sees it stand still knows of a hog */
     _Atomic uint32_t state;                /* enum wf_worker_state; see idle.c */
     _Atomic uint32_t looking;              /* 1: PARKED, but in its last look: it may be about to find something */
+    _Atomic uint32_t is_driven;            /* 1: a thread has taken it up, so it has one until it is retired. Set by that
+                                              thread; else wf_pools.lock */
     _Atomic(struct wf_thread *) thread;    /* who drives it; threads lock, or the seizer */
     uint32_t pilot_tick;                   /* pilot only */
     struct wf_thread *pilot_thread;        /* pilot only */
     int64_t pilot_since_ns, pilot_cpu_ns;  /* pilot only */
     struct wf_rand rand;
 
+    /* Pinned routines that were placed here and have no home yet: place.c. */
+    struct wf_spinlock arrivals_lock;
+    struct wf_routine *arrivals_head, *arrivals_tail; /* arrivals_lock */
+    _Atomic uint32_t n_arrivals;                      /* arrivals_lock for writing */
+
     struct wf_ring ring;
     struct wf_timers timers;
 };
 
-extern struct wf_worker *wf_workers; /* immutable while the runtime runs */
+/* The workers that the default pool had at the start; 0: the runtime does not run. */
 extern uint32_t wf_n_workers;
+#define wf_workers (wf_default_pool->workers)
+
 /* Asleep, and nothing is in its hands. `looking` is set before and cleared after the state is PARKED. */
 static inline bool wf_worker_is_asleep(struct wf_worker *worker)
 {
     return wf_load_acquire(&worker->state) == WF_WORKER_PARKED && wf_load_acquire(&worker->looking) == 0;
+}
+
+static inline bool wf_worker_has_thread(struct wf_worker *worker)
+{
+    uint32_t state = wf_load_acquire(&worker->state);
+    return state != WF_WORKER_UNUSED && state != WF_WORKER_RETIRED;
 }
 
 extern uint32_t wf_free_batch;  /* how many free descriptors make a batch; immutable while the runtime runs */

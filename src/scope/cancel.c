@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "base/membarrier.h"
+#include "base/perturb.h"
 #include "sched/park.h"
 
 enum { CHILDREN_AT_A_TIME = 64 };
@@ -36,7 +37,9 @@ static bool end_locked(struct wf_scope *scope, int reason)
 static void visit_routine(struct visit *v, struct wf_routine *r, uint32_t shields, uint32_t depth)
 {
     wf_spinlock_lock(&r->cancel_lock);
-    if (r->shields == shields && wf_wait_abort(v->thread, r, v->reason) && v->root != NULL)
+    bool exposed = r->shields == shields;
+    wf_perturb(); /* entering or leaving a shield */
+    if (exposed && wf_wait_abort(v->thread, r, v->reason) && v->root != NULL)
         wf_store_relaxed(&v->root->cancel_felt, 1); /* relaxed: read after r, or what r belongs to, has ended */
     for (struct wf_scope *inner = r->scopes; inner != NULL && inner->frame.depth > depth; inner = inner->below) {
         if (inner->frame.shields != shields)
@@ -81,6 +84,7 @@ static void visit_scopes(struct visit *v)
         struct wf_scope *scope = v->todo;
         v->todo = scope->next;
         uint32_t left = UINT32_MAX;
+        wf_perturb(); /* leaving the scope, and using its cell for another */
         while (left > 0)
             left = visit_some(v, scope, left);
         wf_scope_release(v->thread, scope);
@@ -96,6 +100,7 @@ void wf_cancel_scope(struct wf_thread *thread, struct wf_scope *scope, int reaso
     if (!ours)
         return;
     wf_fence_seq_cst(); /* [P3] pairs with the fence in wf_wait_is_over */
+    wf_perturb();       /* leaving the scope */
     scope->next = NULL;
     v.todo = scope;
     visit_routine(&v, scope->frame.owner, scope->frame.shields, scope->frame.depth);
@@ -106,6 +111,7 @@ void wf_cancel_deadline(struct wf_thread *thread, struct wf_frame *deadline)
 {
     struct visit v = {.thread = thread, .reason = wf_load_relaxed(&deadline->reason)};
     wf_fence_seq_cst(); /* [P3] */
+    wf_perturb();       /* leaving the deadline */
     visit_routine(&v, deadline->owner, deadline->shields, deadline->depth);
     visit_scopes(&v);
 }

@@ -2,14 +2,16 @@
 /* deadline.c - weft_deadline and weft_shield: the blocks that live on the user's stack.
  *
  * A deadline costs its user next to nothing until somebody inside has to wait: then its timer is armed, once. So when
- * the block begins, only a coarse clock is read (3 ns instead of 21). The time of the beginning is not after the first
- * wait inside, and not after the coarse time plus its tick: the earlier of the two counts, so that the deadline is never
- * early, exact when the wait comes soon, and late by little when it does not. Long ones do without the first of the two.
+ * the block begins, only a coarse clock is read (3 ns instead of 21). That clock lags: by a tick, and in a virtual
+ * machine that is not given its time, by 67 ms as seen once. The block began not after the first wait inside, and not after
+ * the coarse time plus LAG_NS: the earlier of the two counts, so that the deadline is never early, exact when somebody waits
+ * within LAG_NS, and late by less than that when not. Very long ones do without the first of the two.
  *
  *   IDLE --wf_deadline_arm (CAS: any routine inside)--> ARMING --the same--> ARMED
  *
- * [D1] The timer's claim sets `reason` under its set's lock; its expiry visits those who wait and then sets `visited`
- * (release). The owner that leaves takes the timer out of its set; if it comes too late, it waits for `visited`.
+ * [D1] The timer's claim sets `reason` and `visit` = BEGUN under its set's lock; its expiry visits those who wait and
+ * then sets `visit` = OVER (release). The owner that leaves takes the timer out of its set; if it comes too late, it waits
+ * until the visit is over. A timer that weft_stop() has taken away is never visited for.
  */
 #include <errno.h>
 #include <sched.h>
@@ -18,21 +20,21 @@
 #include "base/assert.h"
 #include "sched/hooks.h"
 #include "sched/sched.h"
+#include "sched/worker.h"
 #include "scope/cancel.h"
 #include "time/clock.h"
 
 enum { IDLE, ARMING, ARMED };
-enum {
-    SOON_NS = 1000000, /* a wait so soon after the coarse time needs no better bound than itself */
-    LONG_TICKS = 100,  /* so long a deadline may be late by the two ticks anyway: 2 %, and no look at the clock */
-};
+enum { NOT_BEGUN, BEGUN, OVER };
+static const int64_t LAG_NS = 128000000;
+static const int64_t LONG_NS = 8192000000; /* so long a deadline may be late by LAG_NS: 1.6 %, and no look at the clock */
 
 struct deadline {
     struct wf_frame frame;
     int64_t entered_ns; /* by the coarse clock; immutable, as the following */
     int64_t duration_ns;
     _Atomic uint32_t state;
-    _Atomic uint32_t visited;
+    _Atomic uint32_t visit;
     struct wf_timer timer; /* once armed */
 };
 _Static_assert(sizeof(struct deadline) <= sizeof(struct weft__deadline), "weft/scope.h");
@@ -55,6 +57,9 @@ WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *blo
 {
     struct deadline *deadline = (struct deadline *)(void *)block;
     struct wf_routine *self = current();
+    /* A plain thread after weft_stop: nobody would run the timer. */
+    if (WF_UNLIKELY((self->flags & WF_FOREIGN) != 0) && wf_n_workers == 0 && wf_hooks.ensure_started() != 0)
+        wf_misuse("weft_deadline: the runtime cannot be started");
     deadline->entered_ns = wf_coarse_now_ns();
     deadline->duration_ns = d;
     wf_store_relaxed(&deadline->state, IDLE);
@@ -62,35 +67,23 @@ WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *blo
     return block;
 }
 
-static int64_t tick_ns(void)
-{
-    static _Atomic int64_t known;
-    int64_t tick = wf_load_relaxed(&known); /* relaxed: whoever writes it writes the same */
-    if (WF_UNLIKELY(tick == 0)) {
-        tick = wf_coarse_tick_ns();
-        wf_store_relaxed(&known, tick);
-    }
-    return tick;
-}
-
-/* Not before this has it begun. A tick may come late itself, hence two of them. */
+/* Not before this has it begun. */
 static int64_t latest_beginning(const struct deadline *deadline)
 {
-    return deadline->entered_ns + 2 * tick_ns();
+    return deadline->entered_ns + LAG_NS;
 }
 
 static int64_t due(const struct deadline *deadline, int64_t now)
 {
-    int64_t began = now;
-    if (now - deadline->entered_ns > SOON_NS && latest_beginning(deadline) < now)
-        began = latest_beginning(deadline);
-    return wf_deadline_after(began, deadline->duration_ns);
+    int64_t latest = latest_beginning(deadline);
+    return wf_deadline_after(latest < now ? latest : now, deadline->duration_ns);
 }
 
 static bool claim(struct wf_timer *timer)
 {
     struct deadline *deadline = wf_container_of(timer, struct deadline, timer);
     wf_store_relaxed(&deadline->frame.reason, -ETIMEDOUT); /* [D1]; [P3] the fence is in wf_cancel_deadline */
+    wf_store_relaxed(&deadline->visit, BEGUN);
     return true;
 }
 
@@ -98,14 +91,14 @@ static void expire(void *arg)
 {
     struct deadline *deadline = arg;
     wf_cancel_deadline(wf_thread_self(), &deadline->frame);
-    wf_store_release(&deadline->visited, 1); /* [D1] it may be gone now */
+    wf_store_release(&deadline->visit, OVER); /* [D1] it may be gone now */
 }
 
 static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
 {
     struct wf_timer *timer = &deadline->timer;
     bool passed = false;
-    if (deadline->duration_ns >= LONG_TICKS * tick_ns()) {
+    if (deadline->duration_ns >= LONG_NS) {
         timer->deadline_ns = wf_deadline_after(latest_beginning(deadline), deadline->duration_ns);
     } else {
         int64_t now = wf_now_ns();
@@ -117,7 +110,9 @@ static WF_NOINLINE bool arm(struct wf_thread *thread, struct deadline *deadline)
     timer->expire = expire;
     timer->arg = deadline;
     wf_store_relaxed(&timer->set, NULL);
-    wf_store_relaxed(&deadline->visited, 0);
+    wf_store_relaxed(&deadline->visit, NOT_BEGUN);
+    if (passed)
+        wf_store_relaxed(&deadline->frame.reason, -ETIMEDOUT); /* for the next look; others are told by the timer */
     wf_timer_arm(thread, timer);
     wf_store_release(&deadline->state, ARMED); /* pairs with the acquire in wf_deadline_leave */
     return passed;
@@ -135,8 +130,9 @@ bool wf_deadline_arm(struct wf_thread *thread, struct wf_frame *frame)
 bool wf_deadline_passed(struct wf_frame *frame)
 {
     struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    /* Its timer may be late when all workers compute. The coarse clock is never ahead. */
     if (wf_load_acquire(&deadline->state) == ARMED)
-        return wf_load_relaxed(&frame->reason) != 0;
+        return wf_load_relaxed(&frame->reason) != 0 || deadline->timer.deadline_ns <= wf_coarse_now_ns();
     int64_t now = wf_now_ns();
     return due(deadline, now) <= now;
 }
@@ -145,9 +141,9 @@ bool wf_deadline_passed(struct wf_frame *frame)
 static WF_NOINLINE void disarm(struct deadline *deadline)
 {
     struct wf_thread *thread = wf_enter();
-    bool fired = !wf_timer_cancel(&deadline->timer) && wf_load_relaxed(&deadline->frame.reason) != 0;
+    wf_timer_cancel(&deadline->timer);
     wf_leave(thread);
-    for (unsigned round = 1; fired && wf_load_acquire(&deadline->visited) == 0; round++) { /* [D1] */
+    for (unsigned round = 1; wf_load_acquire(&deadline->visit) == BEGUN; round++) { /* [D1] */
         wf_cpu_relax();
         if (round % 64 == 0)
             sched_yield();

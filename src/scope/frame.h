@@ -15,7 +15,7 @@
  *
  * What keeps a push from ending a wait that is no longer, or not, inside of the block:
  *   - the block is not left while it is being visited: a scope counts its visitor like a child (`n_held`), a
- *     deadline that has fired is left only once its visit is over (`visited`);
+ *     deadline that has fired is left only once its visit is over (`visit`);
  *   - a child is visited under its scope's lock, which it needs to end;
  *   - shields are entered and left, and scopes linked and unlinked, under the routine's cancel_lock, which the visitor
  *     holds; the visitor ends the wait only if there is no shield between it and the block: both have the same number
@@ -64,6 +64,9 @@ WF_INLINE void wf_frame_pop(struct wf_routine *self, struct wf_frame *frame)
 /* Leaves the blocks that are inside of `outer` (NULL: all but the scope that a child was started in), of frames that
  * have been left without running their cleanups. Outside the runtime; waits for children. */
 void wf_frames_leave(struct wf_frame *outer);
+/* The same of those on the calling stack below `top`: the frames they were in have been left, and are about to be
+ * overwritten by the cleanups of frames further up. */
+void wf_frames_leave_below(uintptr_t top);
 
 /* hooks.frames_check. */
 int wf_frames_check(struct wf_thread *thread, struct wf_routine *self);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/perturb.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 #include "sched/park.h"
@@ -55,26 +56,54 @@ static bool is_named(const struct wf_scope *scope, const void *ref)
 
 /* ---- cells ---- */
 
+enum { CELLS_AT_A_TIME = 32 }; /* between a worker's list and the common one */
+
 static struct {
     struct wf_spinlock lock;
-    struct wf_scope *free; /* lock: of plain threads */
+    struct wf_scope *free; /* lock: of plain threads, and what workers have too many of */
 } common;
+
+static struct wf_scope *take_common(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    struct wf_scope *scope = common.free;
+    if (scope != NULL)
+        common.free = scope->below;
+    for (int i = 1; worker != NULL && common.free != NULL && i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *more = common.free;
+        common.free = more->below;
+        more->below = worker->free_scopes;
+        worker->free_scopes = more;
+        worker->n_free_scopes++;
+    }
+    wf_spinlock_unlock(&common.lock);
+    return scope;
+}
 
 static struct wf_scope *take_cell(struct wf_worker *worker)
 {
-    struct wf_scope *scope;
-    if (WF_LIKELY(worker != NULL)) {
-        scope = worker->free_scopes;
-        if (WF_LIKELY(scope != NULL))
-            worker->free_scopes = scope->below;
-    } else {
-        wf_spinlock_lock(&common.lock);
-        scope = common.free;
-        if (scope != NULL)
-            common.free = scope->below;
-        wf_spinlock_unlock(&common.lock);
+    struct wf_scope *scope = worker != NULL ? worker->free_scopes : NULL;
+    if (WF_LIKELY(scope != NULL)) {
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        return scope;
     }
+    scope = take_common(worker);
     return scope != NULL ? scope : wf_object_alloc(sizeof(*scope));
+}
+
+/* Scopes may be entered on one worker and left on another, always. */
+static WF_NOINLINE void share_cells(struct wf_worker *worker)
+{
+    wf_spinlock_lock(&common.lock);
+    for (int i = 0; i < CELLS_AT_A_TIME; i++) {
+        struct wf_scope *scope = worker->free_scopes;
+        worker->free_scopes = scope->below;
+        worker->n_free_scopes--;
+        scope->below = common.free;
+        common.free = scope;
+    }
+    wf_spinlock_unlock(&common.lock);
 }
 
 static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
@@ -84,6 +113,8 @@ static void give_cell(struct wf_worker *worker, struct wf_scope *scope)
     if (WF_LIKELY(worker != NULL)) {
         scope->below = worker->free_scopes;
         worker->free_scopes = scope;
+        if (WF_UNLIKELY(++worker->n_free_scopes == 2 * CELLS_AT_A_TIME))
+            share_cells(worker);
         return;
     }
     wf_spinlock_lock(&common.lock);
@@ -107,6 +138,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
     scope->joining = false;
     scope->panicked = false;
     scope->error = 0;
+    scope->block = block;
     scope->departures = wf_panic_departures();
     scope->message = NULL;
     wf_frame_push(self, &scope->frame, WF_FRAME_SCOPE);
@@ -124,7 +156,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
 int wf_child_start(struct wf_thread *thread, struct wf_routine *child, void *ref, bool returns_error)
 {
     struct wf_scope *scope = cell_of(ref);
-    int error = wf_locals_inherit(thread->current, child);
+    int error = scope != NULL ? wf_locals_inherit(thread->current, child) : -EBADF;
     if (error != 0)
         return error;
     wf_spinlock_lock(&scope->lock);
@@ -166,20 +198,23 @@ void wf_scope_release(struct wf_thread *thread, struct wf_scope *scope)
     let_go(thread, scope);
 }
 
-/* Keeps the first error and cancels the others. The caller holds the scope by being its child. */
-static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, char *message)
+/* Keeps the first error, and the first panic though an error may have come before it, and cancels the others. The caller
+ * holds the scope. `message`: malloc'd, or NULL. */
+static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, bool panicked, char *message)
 {
     int saved = errno;
     wf_spinlock_lock(&scope->lock);
     bool first = scope->error == 0;
-    if (first) {
+    if (first)
         scope->error = error;
-        scope->panicked = error == WEFT_EPANIC;
+    char *dropped = message;
+    if (panicked ? !scope->panicked : first) {
+        dropped = scope->message;
         scope->message = message;
+        scope->panicked = panicked;
     }
     wf_spinlock_unlock(&scope->lock);
-    if (!first)
-        free(message);
+    free(dropped);
     wf_compiler_barrier();
     errno = saved;
     wf_cancel_scope(thread, scope, -ECANCELED);
@@ -201,15 +236,19 @@ void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struc
 {
     struct wf_scope *scope = wf_scope_of_child(self);
     int error = result != NULL && (self->flags & WF_CHILD_ERROR) != 0 ? (int)result->integer[0] : 0;
-    if (WF_UNLIKELY(error != 0))
-        fail(thread, scope, error, NULL);
+    if (WF_UNLIKELY(error != 0)) {
+        /* It may hand on the panic of a child of its own: as an error, but with the message. */
+        const char *kept = error == WEFT_EPANIC && self->extra != NULL ? self->extra->panic_message : NULL;
+        fail(thread, scope, error, false, kept != NULL ? strdup(kept) : NULL);
+    }
     end_child(thread, self, scope);
 }
 
 void wf_child_end_early(struct wf_thread *thread, struct wf_routine *self, int error, const char *message)
 {
     struct wf_scope *scope = wf_scope_of_child(self);
-    fail(thread, scope, error, error == WEFT_EPANIC ? strdup(message) : NULL);
+    bool panicked = error == WEFT_EPANIC;
+    fail(thread, scope, error, panicked, panicked ? strdup(message) : NULL);
     end_child(thread, self, scope);
 }
 
@@ -275,7 +314,7 @@ static struct outcome leave(struct wf_scope *scope)
 
 static _Noreturn WF_COLD void raise_again(char *message)
 {
-    char copy[256] = "(out of memory for the message)";
+    char copy[256] = "(no message)";
     if (message != NULL) {
         strncpy(copy, message, sizeof(copy) - 1);
         copy[sizeof(copy) - 1] = 0;
@@ -284,11 +323,12 @@ static _Noreturn WF_COLD void raise_again(char *message)
     weft_panic("%s", copy);
 }
 
-static WF_COLD void report_panic(struct weft__scope_block *block, struct outcome *outcome)
+static WF_COLD void hand_on_message(struct weft__scope_block *block, struct outcome *outcome)
 {
-    if (block->err == NULL)
+    if (outcome->panicked && block->err == NULL)
         raise_again(outcome->message);
-    wf_panic_keep_message(outcome->message);
+    if (outcome->error == WEFT_EPANIC)
+        wf_panic_keep_message(outcome->message);
     free(outcome->message);
 }
 
@@ -298,8 +338,8 @@ WF_PUBLIC void weft__scope_end(struct weft__scope_block *block)
     block->ref = NULL; /* the cleanup that follows, perhaps by the panic raised here, finds it done */
     if (block->err != NULL)
         *block->err = outcome.error;
-    if (WF_UNLIKELY(outcome.panicked))
-        report_panic(block, &outcome);
+    if (WF_UNLIKELY(outcome.panicked || outcome.message != NULL))
+        hand_on_message(block, &outcome);
 }
 
 void wf_scope_abandon(struct wf_scope *scope)
@@ -328,24 +368,27 @@ WF_PUBLIC void weft__scope_leave(struct weft__scope_block *block)
 
 /* ---- cancelling ---- */
 
-/* The scope of that name, held; NULL when it has been left. */
-static struct wf_scope *hold(const void *ref)
+/* The scope of that name, held; NULL when it has been left or, if `not_over`, has come to an end: those who cancel it again
+ * and again must not keep its owner from leaving. */
+static struct wf_scope *hold(const void *ref, bool not_over)
 {
     struct wf_scope *scope = cell_of(ref);
     if (scope == NULL)
         return NULL;
     wf_spinlock_lock(&scope->lock);
-    bool there = is_named(scope, ref);
+    bool there = is_named(scope, ref) && !(not_over && wf_load_relaxed(&scope->frame.reason) != 0);
     if (there)
         scope->n_held++;
     wf_spinlock_unlock(&scope->lock);
+    if (there)
+        wf_perturb(); /* leaving the scope */
     return there ? scope : NULL;
 }
 
 WF_PUBLIC void weft_cancel(weft_scope_ref s)
 {
     struct wf_thread *thread = wf_enter();
-    struct wf_scope *scope = hold(s);
+    struct wf_scope *scope = hold(s, true);
     if (scope != NULL) {
         wf_cancel_scope(thread, scope, -ECANCELED);
         wf_scope_release(thread, scope);
@@ -355,28 +398,55 @@ WF_PUBLIC void weft_cancel(weft_scope_ref s)
 
 WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int error)
 {
-    struct wf_scope *scope = hold(ref);
+    struct wf_scope *scope = hold(ref, false);
     if (scope == NULL)
         wf_misuse("weft_scope_go: the scope has ended");
-    fail(thread, scope, error, NULL);
+    fail(thread, scope, error, false, NULL);
     wf_scope_release(thread, scope);
 }
 
 /* ---- blocks whose cleanup did not run ---- */
 
+static struct wf_routine *current(void)
+{
+    struct wf_thread *thread = wf_enter();
+    struct wf_routine *self = thread->current;
+    wf_leave(thread);
+    return self;
+}
+
+static void leave_any(struct wf_frame *frame)
+{
+    if (frame->kind == WF_FRAME_SCOPE)
+        wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
+    else if (frame->kind == WF_FRAME_DEADLINE)
+        wf_deadline_leave(frame);
+    else
+        wf_shield_leave(frame);
+}
+
 void wf_frames_leave(struct wf_frame *outer)
 {
+    struct wf_frame *frame;
+    while ((frame = current()->frame) != outer)
+        leave_any(frame);
+}
+
+/* Where the block lies that the user sees. */
+static uintptr_t place_of(const struct wf_frame *frame)
+{
+    return frame->kind == WF_FRAME_SCOPE ? (uintptr_t)wf_container_of(frame, struct wf_scope, frame)->block
+                                         : (uintptr_t)frame;
+}
+
+void wf_frames_leave_below(uintptr_t top)
+{
+    uintptr_t bottom = (uintptr_t)__builtin_frame_address(0); /* a sanitizer may have put blocks elsewhere */
     for (;;) {
-        struct wf_thread *thread = wf_enter();
-        struct wf_frame *frame = thread->current->frame;
-        wf_leave(thread);
-        if (frame == outer)
+        struct wf_routine *self = current();
+        struct wf_frame *frame = self->frame;
+        if (frame == NULL || frame->owner != self || place_of(frame) < bottom || place_of(frame) >= top)
             return;
-        if (frame->kind == WF_FRAME_SCOPE)
-            wf_scope_abandon(wf_container_of(frame, struct wf_scope, frame));
-        else if (frame->kind == WF_FRAME_DEADLINE)
-            wf_deadline_leave(frame);
-        else
-            wf_shield_leave(frame);
+        leave_any(frame);
     }
 }

@@ -23,10 +23,11 @@ struct wf_scope {
     uint32_t n_children;     /* lock: length of the ring */
     uint32_t n_held;         /* lock: children that have not ended, and visitors: it cannot be left */
     bool joining;            /* lock: the owner waits for n_held to become 0 */
-    bool panicked;           /* lock: `error` is a panic */
+    bool panicked;           /* lock: a child has panicked, perhaps after the one whose error is kept */
     int32_t error;           /* lock: the first one of a child */
+    const void *block;       /* owner: the user's block, on the owner's stack */
     unsigned departures;     /* owner: wf_panic_departures() at its beginning */
-    char *message;           /* lock: malloc'd, of the panic; NULL: none, or no memory for it */
+    char *message;           /* lock: malloc'd, of the first panic; NULL: none, or no memory for it */
     struct wf_scope *below;  /* owner's cancel_lock: the next outer scope of the same routine. Free: the next free one */
     struct wf_scope *next;   /* the list of the visitor that has ended it: set once */
 };

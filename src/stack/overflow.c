@@ -76,6 +76,12 @@ static void put_address(struct line *l, uintptr_t address)
 
 static void put_routine(struct line *l, const struct wf_fault *f)
 {
+    if (f->in_coroutine)
+        put(l, "a coroutine of ");
+    if (f->id == 0) {
+        put(l, "a plain thread");
+        return;
+    }
     put(l, "routine ");
     put_number(l, f->id, 10);
     if (f->name != NULL && f->name[0] != '\0') {
@@ -122,7 +128,8 @@ static void report_overflow(const struct wf_fault *f)
     put(&l, ", stack ");
     put_size(&l, f->stack_size);
     put(&l, f->own_stack ? " (its own)" : " (the default)");
-    put(&l, "; raise it with weft_attr(.stack_size = ");
+    put(&l, f->in_coroutine ? "; raise it with a weft_coro_attr (.stack_size = "
+                            : "; raise it with weft_attr(.stack_size = ");
     put_number(&l, 2 * f->stack_size, 10);
     if (f->own_stack) {
         put(&l, ")");
@@ -243,6 +250,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         pass_on(previous, signal, info, context);
     } else if (is_overflow(&fault, info, registers.sp)) {
         report_overflow(&fault);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc, registers.sp);
         if (is_function(previous))
             call_previous(previous, signal, info, context);
         die(signal);
@@ -250,6 +259,8 @@ static void handle(int signal, siginfo_t *info, void *context)
         call_previous(previous, signal, info, context);
     } else {
         report_bad_address(&fault, signal, info, registers.pc);
+        if (hooks->trace != NULL)
+            hooks->trace(registers.pc, registers.sp);
         die(signal);
     }
     errno = saved;

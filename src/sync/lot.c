@@ -62,7 +62,7 @@ bool wf_lot_may_spin(void)
     /* A plain thread: parking it costs more than any spinning here. */
     bool may = true;
     if (worker != NULL)
-        may = wf_n_workers > 1 && !wf_worker_has_runnable(worker);
+        may = wf_load_relaxed(&worker->pool->size) > 1 && !wf_worker_has_runnable(worker);
     wf_leave(thread);
     return may;
 }

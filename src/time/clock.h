@@ -13,19 +13,11 @@ static inline int64_t wf_now_ns(void)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The same clock as it stood at the kernel's last tick: 3 ns a read. */
+/* The same clock as it stood at the kernel's last tick, which may be long ago: 3 ns a read. */
 static inline int64_t wf_coarse_now_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-/* How far apart its ticks are. */
-static inline int64_t wf_coarse_tick_ns(void)
-{
-    struct timespec ts;
-    clock_getres(CLOCK_MONOTONIC_COARSE, &ts);
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 

@@ -352,6 +352,41 @@ bool wf_timers_run(struct wf_timers *set, int64_t now_ns, struct wf_timer_batch 
     return more;
 }
 
+static struct wf_timer *any_timer(struct wf_timers *set)
+{
+    unsigned level, slot;
+    int64_t start;
+    if (set->moving != NULL)
+        return set->moving;
+    if (set->heap != NULL)
+        return set->heap;
+    return first_slot(set, &level, &slot, &start) ? set->wheel[level][slot] : NULL;
+}
+
+bool wf_timers_move(struct wf_timers *from, struct wf_timers *to)
+{
+    bool earlier = false;
+    wf_spinlock_lock(&from->lock);
+    wf_spinlock_lock(&to->lock);
+    for (struct wf_timer *timer; (timer = any_timer(from)) != NULL;) {
+        displace(from, timer);
+        from->n_pending--;
+        /* Never NULL in between, which a canceller would take for expired ([T2]): it finds `from`, waits for its lock,
+         * and looks again. */
+        wf_store_release(&timer->set, to);
+        to->n_pending++;
+        place(to, timer);
+        if (timer->deadline_ns < wf_load_relaxed(&to->earliest_ns)) {
+            wf_store_relaxed(&to->earliest_ns, timer->deadline_ns); /* relaxed: the caller wakes who sleeps for `to` */
+            earlier = true;
+        }
+    }
+    wf_store_relaxed(&from->earliest_ns, INT64_MAX);
+    wf_spinlock_unlock(&to->lock);
+    wf_spinlock_unlock(&from->lock);
+    return earlier;
+}
+
 void wf_timers_clear(struct wf_timers *set)
 {
     wf_spinlock_lock(&set->lock);

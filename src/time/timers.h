@@ -95,6 +95,10 @@ bool wf_timers_run(struct wf_timers *set, int64_t now_ns, struct wf_timer_batch 
  * is pending. For a worker that goes to sleep. */
 int64_t wf_timers_next_wake(struct wf_timers *set);
 
+/* Moves every timer of `from` to `to`; they stay pending throughout: who cancels one finds it in either. True when `to`
+ * has a new earliest one. No two threads move in opposite directions at once. */
+bool wf_timers_move(struct wf_timers *from, struct wf_timers *to);
+
 /* Takes out every timer; none expires. For the end of the runtime; the set can be used on. */
 void wf_timers_clear(struct wf_timers *set);
 

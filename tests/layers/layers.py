@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["base", "arch", "stack", "time", "sched", "gc", "chan", "sync", "scope", "io", "debug", "rt"]
+ROOMS = ["base", "arch", "stack", "time", "sched", "gc", "chan", "sync", "scope", "coro", "io", "debug", "rt"]
 FREE = {"config.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 

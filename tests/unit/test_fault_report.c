@@ -14,6 +14,7 @@
 #include "../support/child.h"
 #include "../support/expect.h"
 #include "base/compiler.h"
+#include "config.h"
 
 #define start(...) require(weft_go(__VA_ARGS__) == 0)
 #define start_with(...) require(weft_go_with(__VA_ARGS__) == 0)
@@ -59,6 +60,11 @@ Test(fault_report, an_overflow_names_routine_stack_and_where_it_was_started, .ti
     cr_assert(says(&e, "(overflow)"), "%s", e.text);
     cr_assert(says(&e, "64KiB (the default)"), "%s", e.text);
     cr_assert(says(&e, "WEFT_STACK=128KiB"), "%s", e.text);
+    cr_assert(says(&e, "weft:   #0 "), "%s", e.text);
+    cr_assert(says(&e, "weft:   #63 "), "%s", e.text);
+    cr_assert_not(says(&e, "#64"), "%s", e.text);
+    if (WF_HAVE_LIBDW)
+        cr_assert(says(&e, "#63 recurse"), "%s", e.text);
 }
 
 static void overflow_own_stack(void)
@@ -206,6 +212,8 @@ Test(fault_report, a_wild_pointer_names_routine_and_address, .timeout = 60)
     cr_assert(says(&e, "\"wild one\""), "%s", e.text);
     cr_assert(says(&e, "0x123450"), "%s", e.text);
     cr_assert(says(&e, "(write_to)"), "%s", e.text);
+    if (WF_HAVE_LIBDW)
+        cr_assert(says(&e, "#0 write_to"), "%s", e.text);
     cr_assert_not(says(&e, "overflow"), "%s", e.text);
 }
 
@@ -241,6 +249,7 @@ static void call_nothing(void)
 {
     void (*volatile nothing)(void) = NULL;
     nothing();
+    atomic_store(&ready, true); /* no tail call */
 }
 
 static void jump_to_null(void)
@@ -255,6 +264,8 @@ Test(fault_report, a_call_through_null_names_the_routine, .timeout = 60)
     struct ending e = run_in_child(jump_to_null, 20);
     cr_assert_eq(e.signal, SIGABRT, "%s", e.text);
     cr_assert(says(&e, "\"jumper\""), "%s", e.text);
+    if (WF_HAVE_LIBDW)
+        cr_assert(says(&e, "#1 call_nothing"), "%s", e.text);
 }
 
 static void read_beyond_the_file(void)

@@ -13,6 +13,7 @@
 
 #include "../support/child.h"
 #include "../support/expect.h"
+#include "scope/cancel.h"
 
 #define start(...) require(weft_go(__VA_ARGS__) == 0)
 
@@ -309,4 +310,183 @@ Test(future, stop_ends_routines_that_await_each_other, .timeout = 30)
     pause_thread_ms(20);
     cr_assert_eq(weft_stop(), 0);
     cr_assert_eq(atomic_load(&error_seen), -ECANCELED);
+}
+
+/* ---- cancelling ---- */
+
+static int sleep_then_return(int error_is_value)
+{
+    int error = weft_sleep(WEFT_HOUR);
+    atomic_store(&error_seen, error);
+    return error_is_value ? error : 5;
+}
+
+Test(future, cancelling_ends_the_waits_of_its_routine_and_it_fails, .timeout = 60)
+{
+    int out = 77;
+    weft_future(int) f = weft_async(sleep_then_return, 0);
+    pause_thread_ms(5);
+    cr_assert_not(weft_future_done(f));
+    weft_future_cancel(f);
+    weft_future_cancel(f);
+    cr_assert_eq(weft_try_await(f, &out), -ECANCELED);
+    cr_assert_eq(out, 77);
+    cr_assert_eq(atomic_load(&error_seen), -ECANCELED);
+    cr_assert(weft_future_done(f));
+    weft_future_cancel(f);
+    cr_assert_eq(weft_try_await(f, NULL), -ECANCELED);
+}
+
+Test(future, one_cancelled_before_its_routine_has_run_fails_when_that_waits, .timeout = 60)
+{
+    for (int i = 0; i < 200; i++) {
+        weft_future(int) f = weft_async(sleep_then_return, 0);
+        weft_future_cancel(f);
+        cr_assert_eq(weft_try_await(f, NULL), -ECANCELED);
+    }
+}
+
+Test(future, cancelling_a_settled_one_or_null_does_nothing, .timeout = 60)
+{
+    weft_future(int) f = weft_async(square, 4), failed = weft_async(fail, "as it was");
+    cr_assert_eq(weft_await(f), 16);
+    weft_future_cancel(f);
+    cr_assert_eq(weft_await(f), 16);
+    cr_assert_eq(weft_try_await(failed, NULL), WEFT_EPANIC);
+    weft_future_cancel(failed);
+    cr_assert_eq(weft_try_await(failed, NULL), WEFT_EPANIC);
+    weft_future_cancel((weft_future(int))NULL);
+}
+
+static int run_until_released(int a)
+{
+    while (!atomic_load(&released))
+        weft_yield();
+    return a * a;
+}
+
+Test(future, one_whose_routine_waits_no_more_has_its_value_though_cancelled, .timeout = 60)
+{
+    weft_future(int) f = weft_async(run_until_released, 9);
+    pause_thread_ms(5);
+    weft_future_cancel(f);
+    atomic_store(&released, true);
+    cr_assert_eq(weft_await(f), 81);
+}
+
+static int panic_when_cancelled(void)
+{
+    if (weft_sleep(WEFT_HOUR) == -ECANCELED)
+        panic_with("while it was cancelled");
+    return 1;
+}
+
+Test(future, a_panic_of_a_cancelled_routine_is_a_panic, .timeout = 60)
+{
+    weft_future(int) f = weft_async(panic_when_cancelled);
+    pause_thread_ms(5);
+    weft_future_cancel(f);
+    cr_assert_eq(weft_try_await(f, NULL), WEFT_EPANIC);
+    cr_assert_str_eq(weft_try_message(), "while it was cancelled");
+}
+
+Test(future, awaiting_a_cancelled_one_panics_and_names_the_error, .timeout = 60)
+{
+    weft_future(int) f = weft_async(sleep_then_return, 0);
+    weft_future_cancel(f);
+    cr_assert_eq(weft_try(await_and_add, f), WEFT_EPANIC);
+    cr_assert(strstr(weft_try_message(), strerror(ECANCELED)) != NULL, "%s", weft_try_message());
+}
+
+static weft_future(int) own;
+
+static int cancel_oneself(void)
+{
+    weft_future_cancel(own);
+    return weft_sleep(WEFT_HOUR);
+}
+
+static int start_and_cancel_oneself(void)
+{
+    while (own == NULL)
+        weft_yield();
+    return cancel_oneself();
+}
+
+Test(future, a_routine_may_cancel_its_own, .timeout = 60)
+{
+    own = weft_async(start_and_cancel_oneself);
+    cr_assert_eq(weft_try_await(own, NULL), -ECANCELED);
+}
+
+static int await_own(void)
+{
+    while (own == NULL)
+        weft_yield();
+    return weft_try_await(own, NULL);
+}
+
+Test(future, a_routine_that_awaits_its_own_can_be_cancelled, .timeout = 60)
+{
+    own = weft_async(await_own);
+    pause_thread_ms(5);
+    weft_future_cancel(own);
+    cr_assert_eq(weft_try_await(own, NULL), -ECANCELED);
+}
+
+static int sleep_shortly(int us)
+{
+    int error = weft_sleep(us * WEFT_US);
+    return error == 0 ? us : error;
+}
+
+static void cancel_it(weft_future(int) f)
+{
+    weft_future_cancel(f);
+}
+
+static void *cancel_it_in_thread(void *future)
+{
+    cancel_it(*(weft_future(int) *)future);
+    return NULL;
+}
+
+/* Cancelled by three at about the moment at which it ends. */
+Test(future, cancelling_and_ending_at_once_give_a_value_or_the_error, .timeout = 60)
+{
+    int failed = 0;
+    for (int i = 0; i < 600; i++) {
+        pthread_t thread;
+        int out = -1;
+        weft_future(int) f = weft_async(sleep_shortly, i % 60);
+        cr_assert_eq(pthread_create(&thread, NULL, cancel_it_in_thread, &f), 0);
+        start(cancel_it, f);
+        weft_future_cancel(f);
+        int error = weft_try_await(f, &out);
+        cr_assert(error == 0 ? out == i % 60 || out == -ECANCELED : error == -ECANCELED && out == -1);
+        cr_assert_eq(weft_try_await(f, NULL), error);
+        failed += error != 0;
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    }
+    cr_log_info("%d of 600 failed", failed);
+}
+
+static int chain(int n)
+{
+    if (n == 0)
+        return sleep_then_return(1);
+    weft_future(int) inner = weft_async(chain, n - 1);
+    int error = weft_try_await(inner, NULL);
+    if (error != 0)
+        weft_future_cancel(inner);
+    weft_try_await(inner, NULL);
+    return error;
+}
+
+Test(future, selects_see_a_cancelled_one_settle, .timeout = 60)
+{
+    weft_future(int) f = weft_async(chain, 0);
+    cr_assert_eq(weft_select(weft_on_done(f), weft_after(2 * WEFT_MS)), 1);
+    weft_future_cancel(f);
+    cr_assert_eq(weft_select(weft_on_done(f), weft_after(WEFT_HOUR)), 0);
 }

@@ -119,3 +119,119 @@ Test(local, a_hundred_keys, .timeout = 60)
 {
     cr_assert_eq(weft_await(weft_async(set_many)), 0);
 }
+
+/* ---- children of scopes ---- */
+
+static weft_local handed_on = {.inherit = true, .destructor = count}, second = {.inherit = true};
+
+static int find_inherited(void *expected, int depth)
+{
+    if (weft_local_get(&handed_on) != expected || weft_local_get(&second) != &second)
+        return 1;
+    if (weft_local_get(&plain) != NULL || weft_local_get(&counted) != NULL)
+        return 2;
+    int err = 0;
+    weft_scope(s, &err)
+        if (depth > 0)
+            weft_scope_go(s, find_inherited, expected, depth - 1);
+    return err;
+}
+
+static int set_anew(void *expected)
+{
+    int *mine = malloc(sizeof(*mine));
+    *mine = 10;
+    if (weft_local_get(&handed_on) != expected)
+        return 1;
+    weft_local_set(&handed_on, mine);
+    weft_local_set(&second, NULL);
+    int err = 0;
+    weft_scope(s, &err) {
+        weft_yield();
+        if (weft_local_get(&handed_on) != mine || weft_local_get(&second) != NULL)
+            err = 2;
+    }
+    return err;
+}
+
+static int find_nothing(void)
+{
+    return weft_local_get(&handed_on) != NULL || weft_local_get(&second) != NULL;
+}
+
+static int hand_on(void)
+{
+    int *value = malloc(sizeof(*value)), err = 0;
+    *value = 1;
+    weft_local_set(&handed_on, value);
+    weft_local_set(&second, &second);
+    weft_local_set(&plain, &err);
+    weft_scope(s, &err) {
+        for (int i = 0; i < 20; i++) {
+            weft_scope_go(s, find_inherited, (void *)value, 3);
+            weft_scope_go(s, set_anew, (void *)value);
+        }
+        if (weft_await(weft_async(find_nothing)) != 0) /* not a child */
+            return 5;
+    }
+    if (err == 0 && (weft_local_get(&handed_on) != value || weft_local_get(&second) != &second))
+        return 6; /* the children's are not ours */
+    return err;
+}
+
+Test(local, children_inherit_what_is_marked, .timeout = 60)
+{
+    cr_assert_eq(weft_await(weft_async(hand_on)), 0);
+    cr_assert_eq(atomic_load(&destroyed), 20 * 10 + 1); /* each by whoever set it */
+    atomic_store(&destroyed, 0);
+    cr_assert_eq(hand_on(), 0);
+    cr_assert_eq(atomic_load(&destroyed), 20 * 10);
+    cr_assert_eq(hand_on(), 0); /* what is not a child's does not come to one */
+}
+
+/* A value that is set after the child was started is not the child's. */
+static int see_first(void *first, atomic_bool *set)
+{
+    while (!atomic_load(set))
+        weft_yield();
+    return weft_local_get(&handed_on) != first;
+}
+
+Test(local, what_the_parent_sets_later_the_child_does_not_see, .timeout = 60)
+{
+    static int first, later;
+    atomic_bool set = false;
+    int err = 0;
+    weft_local_set(&handed_on, &first);
+    weft_scope(s, &err) {
+        weft_scope_go(s, see_first, (void *)&first, &set);
+        weft_local_set(&handed_on, &later);
+        atomic_store(&set, true);
+    }
+    cr_assert_eq(err, 0);
+    weft_local_set(&handed_on, NULL);
+}
+
+/* A destructor may use scopes; it runs while the routine still is a child of its own. */
+static void scope_in_destructor(void *value)
+{
+    int err = 0;
+    weft_scope(s, &err)
+        weft_scope_go(s, find_nothing);
+    atomic_fetch_add(&destroyed, *(int *)value + err);
+}
+static weft_local late = {.destructor = scope_in_destructor};
+static void set_late(void)
+{
+    static int one = 1;
+    weft_local_set(&late, &one);
+}
+
+Test(local, a_childs_destructors_have_run_when_the_scope_is_left, .timeout = 60)
+{
+    for (int i = 1; i <= 200; i++) {
+        weft_scope(s)
+            weft_scope_go(s, set_late);
+        cr_assert_eq(atomic_load(&destroyed), i);
+    }
+}

@@ -18,6 +18,7 @@
 enum { N_ROUTINES = 4096 };
 static struct wf_routine *routines;
 static struct wf_worker *worker, *thief;
+static struct wf_inject *const injection = &wf_default_pool->inject;
 
 static void set_up(void)
 {
@@ -28,6 +29,7 @@ static void set_up(void)
     memset(routines, 0, N_ROUTINES * sizeof(*routines));
     memset(worker, 0, sizeof(*worker));
     memset(thief, 0, sizeof(*thief));
+    worker->pool = thief->pool = wf_default_pool;
     for (unsigned i = 0; i < N_ROUTINES; i++)
         wf_store_relaxed(&routines[i].id, i + 1);
 }
@@ -186,7 +188,7 @@ static unsigned drain(struct wf_worker *w, bool *seen)
 /* INT64_MAX: the oldest, however young it is. */
 static bool pop_batch(struct wf_fresh_list *ret_batch, bool newest)
 {
-    return newest ? wf_inject_pop_newest_batch(ret_batch) : wf_inject_pop_oldest_batch(ret_batch, INT64_MAX);
+    return newest ? wf_inject_pop_newest_batch(injection, ret_batch) : wf_inject_pop_oldest_batch(injection, ret_batch, INT64_MAX);
 }
 
 Test(queues, fresh_ones_that_are_too_many_leave_in_batches_and_none_is_lost, .timeout = 60)
@@ -258,26 +260,26 @@ Test(queues, sharing_stops_when_the_ring_is_full, .timeout = 60)
 Test(inject, each_priority_is_first_in_first_out, .timeout = 60)
 {
     for (unsigned i = 0; i < 30; i++)
-        wf_inject_push(&routines[i], (enum wf_priority)(i % WF_N_PRIORITIES));
-    cr_assert(wf_inject_any());
+        wf_inject_push(injection, &routines[i], (enum wf_priority)(i % WF_N_PRIORITIES));
+    cr_assert(wf_inject_any(injection));
     for (unsigned i = 0; i < 30; i++)
-        cr_assert_eq(wf_inject_pop((enum wf_priority)(i % WF_N_PRIORITIES)), &routines[i]);
+        cr_assert_eq(wf_inject_pop(injection, (enum wf_priority)(i % WF_N_PRIORITIES)), &routines[i]);
     for (unsigned p = 0; p < WF_N_PRIORITIES; p++)
-        cr_assert_null(wf_inject_pop((enum wf_priority)p));
-    cr_assert_not(wf_inject_any());
+        cr_assert_null(wf_inject_pop(injection, (enum wf_priority)p));
+    cr_assert_not(wf_inject_any(injection));
 }
 
 Test(inject, many_are_taken_at_once_oldest_first, .timeout = 60)
 {
     struct wf_routine *out[64];
     for (unsigned i = 0; i < 100; i++)
-        wf_inject_push(&routines[i], WF_PRIORITY_NORMAL);
-    cr_assert_eq(wf_inject_pop_many(out, 64, WF_PRIORITY_NORMAL), 64);
+        wf_inject_push(injection, &routines[i], WF_PRIORITY_NORMAL);
+    cr_assert_eq(wf_inject_pop_many(injection, out, 64, WF_PRIORITY_NORMAL), 64);
     for (unsigned i = 0; i < 64; i++)
         cr_assert_eq(out[i], &routines[i]);
-    cr_assert_eq(wf_inject_pop_many(out, 64, WF_PRIORITY_NORMAL), 36);
+    cr_assert_eq(wf_inject_pop_many(injection, out, 64, WF_PRIORITY_NORMAL), 36);
     cr_assert_eq(out[35], &routines[99]);
-    cr_assert_eq(wf_inject_pop_many(out, 64, WF_PRIORITY_NORMAL), 0);
+    cr_assert_eq(wf_inject_pop_many(injection, out, 64, WF_PRIORITY_NORMAL), 0);
 }
 
 static struct wf_fresh_list batch_of(unsigned i)
@@ -289,9 +291,9 @@ static struct wf_fresh_list batch_of(unsigned i)
 Test(inject, a_young_batch_does_not_go_before_newer_ones, .timeout = 60)
 {
     struct wf_fresh_list batch = batch_of(0);
-    wf_inject_push_batch(&batch);
-    cr_assert_not(wf_inject_pop_oldest_batch(&batch, wf_now_ns() - 60 * (int64_t)1000000000));
-    cr_assert(wf_inject_pop_oldest_batch(&batch, INT64_MAX));
+    wf_inject_push_batch(injection, &batch);
+    cr_assert_not(wf_inject_pop_oldest_batch(injection, &batch, wf_now_ns() - 60 * (int64_t)1000000000));
+    cr_assert(wf_inject_pop_oldest_batch(injection, &batch, INT64_MAX));
 }
 
 Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
@@ -300,13 +302,13 @@ Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
     unsigned oldest = 0, newest = 0;
     for (unsigned i = 0; i < 7; i++, newest++) { /* the ring's beginning is not at 0 when it grows */
         batch = batch_of(newest);
-        wf_inject_push_batch(&batch);
+        wf_inject_push_batch(injection, &batch);
         cr_assert(pop_batch(&batch, false));
         cr_assert_eq(batch.head, &routines[oldest++]);
     }
     for (; newest < 1000; newest++) {
         batch = batch_of(newest);
-        wf_inject_push_batch(&batch);
+        wf_inject_push_batch(injection, &batch);
     }
     while (oldest < newest) {
         cr_assert(pop_batch(&batch, false));
@@ -318,16 +320,16 @@ Test(inject, batches_leave_at_both_ends_while_their_ring_grows, .timeout = 60)
     }
     cr_assert_not(pop_batch(&batch, true));
     cr_assert_not(pop_batch(&batch, false));
-    cr_assert_not(wf_inject_any());
+    cr_assert_not(wf_inject_any(injection));
 }
 
 Test(inject, the_oldest_batch_is_left_while_it_is_young, .timeout = 60)
 {
     struct wf_fresh_list batch = batch_of(0);
     int64_t before = clock_ns();
-    wf_inject_push_batch(&batch);
-    cr_assert_not(wf_inject_pop_oldest_batch(&batch, before - 1));
-    cr_assert(wf_inject_pop_oldest_batch(&batch, clock_ns() + 1));
+    wf_inject_push_batch(injection, &batch);
+    cr_assert_not(wf_inject_pop_oldest_batch(injection, &batch, before - 1));
+    cr_assert(wf_inject_pop_oldest_batch(injection, &batch, clock_ns() + 1));
     cr_assert_eq(batch.head, &routines[0]);
 }
 
@@ -338,14 +340,14 @@ static void *push_and_pop(void *arg)
         unsigned got = 0;
         for (unsigned i = 0; i < per_thread; i++)
             if (pass == 0)
-                wf_inject_push(&routines[share * per_thread + i], WF_PRIORITY_NORMAL);
+                wf_inject_push(injection, &routines[share * per_thread + i], WF_PRIORITY_NORMAL);
         while (got < per_thread / 2) {
-            struct wf_routine *r = wf_inject_pop(WF_PRIORITY_NORMAL);
+            struct wf_routine *r = wf_inject_pop(injection, WF_PRIORITY_NORMAL);
             if (r == NULL)
                 continue;
             got++;
             count_taken(r);
-            wf_inject_push(r, WF_PRIORITY_NORMAL);
+            wf_inject_push(injection, r, WF_PRIORITY_NORMAL);
         }
     }
     return NULL;
@@ -362,7 +364,7 @@ Test(inject, none_is_lost_or_doubled_while_many_push_and_pop, .timeout = 60)
     }
     for (unsigned i = 0; i < N_TAKERS; i++)
         cr_assert_eq(pthread_join(threads[i], NULL), 0);
-    for (struct wf_routine *r; (r = wf_inject_pop(WF_PRIORITY_NORMAL)) != NULL; n++) {
+    for (struct wf_routine *r; (r = wf_inject_pop(injection, WF_PRIORITY_NORMAL)) != NULL; n++) {
         cr_assert_not(seen[r - routines]);
         seen[r - routines] = true;
     }

@@ -24,9 +24,10 @@
 
 #include "base/membarrier.h"
 #include "sched/park.h"
+#include "../support/expect.h"
 #include "time/clock.h"
 
-enum { NOT_RETURNED = 12345, PATIENCE_SECONDS = 20 };
+enum { NOT_RETURNED = 12345 };
 
 /* Waits, without a primitive of the library, until `condition` holds; a failure of the test after a while. */
 #define EVENTUALLY(condition) \

@@ -422,3 +422,74 @@ Test(timers, a_cancel_during_an_expiry_waits_and_loses, .timeout = 60)
     cr_assert_null(cancelled);
     cr_assert_eq(set.n_pending, 0);
 }
+
+/* ---- moving ---- */
+
+static struct wf_timers other_set;
+
+static void check_both(void)
+{
+    wf_timers_check(&set);
+    wf_timers_check(&other_set);
+}
+
+Test(timers, all_move_to_another_set_and_fire_there, .timeout = 60)
+{
+    struct wf_rand rand;
+    wf_rand_seed(&rand, 11);
+    for (unsigned round = 0; round < 20; round++) {
+        wf_timers_init(&other_set, (int64_t)wf_rand_below(&rand, 1000) * second / 100);
+        wf_timers_init(&set, 0);
+        for (unsigned i = 0; i < N_MODEL; i++) /* near, far, and some that share a slot */
+            arm(&entries[i], (int64_t)(1 + wf_rand_below(&rand, 1000)) * (i % 3 == 0 ? 1000 : i % 3 == 1 ? 1000000 : second));
+        run_all((int64_t)wf_rand_below(&rand, 500) * 1000000);
+        size_t n = set.n_pending;
+        cr_assert(wf_timers_move(&set, &other_set));
+        check_both();
+        cr_assert_eq(set.n_pending, 0);
+        cr_assert_eq(other_set.n_pending, n);
+        cr_assert_not(wf_timers_move(&set, &other_set));
+        cr_assert_eq(wf_timers_next_wake(&set), INT64_MAX);
+        cr_assert(wf_timers_move(&other_set, &set));
+        check_both();
+        run_all(1001 * second);
+        cr_assert_eq(set.n_pending, 0);
+        for (unsigned i = 0; i < N_MODEL; i++)
+            cr_assert_not(entries[i].pending);
+    }
+}
+
+static _Atomic bool moving_over;
+
+static void *move_to_and_fro(void *arg)
+{
+    (void)arg;
+    while (!wf_load_relaxed(&moving_over)) {
+        wf_timers_move(&set, &other_set);
+        wf_timers_move(&other_set, &set);
+    }
+    return NULL;
+}
+
+Test(timers, one_that_moves_can_be_cancelled_at_any_moment, .timeout = 60)
+{
+    pthread_t mover;
+    struct wf_rand rand;
+    wf_rand_seed(&rand, 12);
+    wf_timers_init(&set, 0);
+    wf_timers_init(&other_set, 0);
+    for (unsigned i = 0; i < 64; i++)
+        arm(&entries[i], (i + 1) * second);
+    cr_assert_eq(pthread_create(&mover, NULL, move_to_and_fro, NULL), 0);
+    for (time_t end = time(NULL) + 2; time(NULL) < end;) {
+        struct entry *e = &entries[wf_rand_below(&rand, 64)];
+        for (uint32_t pause = wf_rand_below(&rand, 200); pause > 0; pause--) /* else the mover never gets half-way */
+            wf_cpu_relax();
+        cr_assert(wf_timer_cancel(&e->timer), "it was pending all the time");
+        arm(e, (1 + wf_rand_below(&rand, 1000)) * second / 10);
+    }
+    wf_store_relaxed(&moving_over, true);
+    pthread_join(mover, NULL);
+    check_both();
+    cr_assert_eq(set.n_pending + other_set.n_pending, 64);
+}

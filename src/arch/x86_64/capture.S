@@ -48,10 +48,71 @@ PROC(wf_capture_stub)
     ret
 END(wf_capture_stub)
 
+/* The same for generators: wf_coro_capture(struct wf_captured *, struct weft__go *). */
+PROC(wf_coro_capture_stub)
+    pushq %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbp, -16
+    movq %rsp, %rbp
+    .cfi_def_cfa_register %rbp
+    subq $WF_CAPTURED_SIZE, %rsp
+    STORE_ARGUMENTS(0)
+    movq %rsp, %rdi
+    movq %r10, %rsi
+    call wf_coro_capture
+    leave
+    .cfi_def_cfa %rsp, 8
+    ret
+END(wf_coro_capture_stub)
+
+/* void wf_captured_call(const struct wf_captured *rdi, void (*fn)(void) rsi, uint64_t n_words rdx) */
+PROC(wf_captured_call)
+    pushq %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbp, -16
+    movq %rsp, %rbp
+    .cfi_def_cfa_register %rbp
+    movq %rdi, %r10
+    movq %rsi, %r11
+    movq WF_CAPTURED_WORDS(%r10), %rsi
+    leaq 1(%rdx), %rcx                  /* rounded up to 16 bytes */
+    andq $-2, %rcx
+    shlq $3, %rcx
+    subq %rcx, %rsp
+    testq %rdx, %rdx
+    jz .Lcall_registers
+.Lcall_word:
+    movq -8(%rsi,%rdx,8), %rax
+    movq %rax, -8(%rsp,%rdx,8)
+    decq %rdx
+    jnz .Lcall_word
+.Lcall_registers:
+    movaps WF_CAPTURED_VECTORS+0(%r10), %xmm0
+    movaps WF_CAPTURED_VECTORS+16(%r10), %xmm1
+    movaps WF_CAPTURED_VECTORS+32(%r10), %xmm2
+    movaps WF_CAPTURED_VECTORS+48(%r10), %xmm3
+    movaps WF_CAPTURED_VECTORS+64(%r10), %xmm4
+    movaps WF_CAPTURED_VECTORS+80(%r10), %xmm5
+    movaps WF_CAPTURED_VECTORS+96(%r10), %xmm6
+    movaps WF_CAPTURED_VECTORS+112(%r10), %xmm7
+    movq 0(%r10), %rdi
+    movq 8(%r10), %rsi
+    movq 16(%r10), %rdx
+    movq 24(%r10), %rcx
+    movq 32(%r10), %r8
+    movq 40(%r10), %r9
+    movq WF_CAPTURED_RAX(%r10), %rax
+    call *%r11
+    leave
+    .cfi_def_cfa %rsp, 8
+    ret
+END(wf_captured_call)
+
 /* Calls go->fn with the same arguments under a struct wf_try; go->result becomes 0 or WEFT_EPANIC.
  * Frame below rbp: rbx r12 r13 r14 r15 pad(8), struct wf_try, struct wf_captured. */
 #define SAVED 48
 PROC(wf_try_stub)
+    .cfi_personality 0x1b, wf_try_personality /* pc-relative, 4 bytes */
     pushq %rbp
     .cfi_def_cfa_offset 16
     .cfi_offset %rbp, -16
@@ -153,7 +214,7 @@ PROC(wf_await_stub)
     jnz .Linterrupted
 .Lsettled:
     cmpb $WF_FUTURE_STATE_PANICKED, WF_FUTURE_STATE(%rbx)
-    je .Lraise
+    jae .Lraise
     movq %rbx, %rdi
     popq %rbx
     .cfi_def_cfa_offset 8
@@ -185,5 +246,36 @@ END(wf_await_stub)
 PROC(wf_value_stub)
     jmp .Lvalue
 END(wf_value_stub)
+
+/* void weft_resolve(T value, int x 6, double x 8), r10: struct weft__resolve *. A value of at most 16 bytes is passed in
+ * the registers of its class in the same order in which it is returned: rdi, rsi for rax, rdx, and xmm0, xmm1. The
+ * exception are long double and what contains nothing else: passed on the stack, returned in st(0). That is the case if
+ * the value took no register, so that the last int and the last double, which are 1, came in the last registers. */
+PROC(wf_resolve_stub)
+    subq $(WF_RESULT_SIZE + 8), %rsp
+    .cfi_def_cfa_offset WF_RESULT_SIZE + 16
+    movq %rdi, 0(%rsp)
+    movq %rsi, 8(%rsp)
+    movups %xmm0, WF_RESULT_VECTORS(%rsp)
+    movups %xmm1, WF_RESULT_VECTORS+16(%rsp)
+    movq $0, WF_RESULT_HAS_X87(%rsp)
+    cmpl $16, WF_RESOLVE_SIZE(%r10)
+    jne .Lresolve
+    cmpl $1, %r9d
+    jne .Lresolve
+    movq %xmm7, %rax
+    testq %rax, %rax
+    jz .Lresolve
+    fldt WF_RESULT_SIZE+16(%rsp)
+    fstpt WF_RESULT_X87(%rsp)
+    movq $1, WF_RESULT_HAS_X87(%rsp)
+.Lresolve:
+    movq %r10, %rdi
+    movq %rsp, %rsi
+    call wf_promise_resolve
+    addq $(WF_RESULT_SIZE + 8), %rsp
+    .cfi_def_cfa_offset 8
+    ret
+END(wf_resolve_stub)
 
     .section .note.GNU-stack, "", @progbits

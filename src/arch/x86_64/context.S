@@ -155,6 +155,7 @@ PROC(wf_entry)
     movq WF_ROUTINE_INTEGERS+32(%rbx), %r8
     movq WF_ROUTINE_INTEGERS+40(%rbx), %r9
     movq $0, WF_ROUTINE_TRY_TOP(%rbx)   /* from here on the routine's wait part is in use */
+    movq $0, WF_ROUTINE_CORO(%rbx)
     movl $8, %eax                       /* for variadic functions: an upper bound of the vector registers in use */
     call *%r12
     subq $WF_RESULT_SIZE, %rsp
@@ -177,5 +178,55 @@ PROC(wf_entry)
     call wf_routine_return
     ud2
 END(wf_entry)
+
+/* ---- coroutines: arch/coro.h ----
+ * The two ends of a coroutine's switch are different places of the program, so a `ret` here would always be predicted to
+ * go back to where the call came from: with a jump, whose target is learnt, a round trip takes half the time. One copy for each way,
+ * for each has one target as a rule. */
+
+#define SWITCH_STACKS(save, load) \
+    SAVE_REGISTERS; \
+    movq %rsp, (save); \
+    movq load, %rsp; \
+    RESTORE_REGISTERS
+
+#define JUMP_BACK \
+    popq %rcx; .cfi_adjust_cfa_offset -8; .cfi_register %rip, %rcx; \
+    jmp *%rcx
+
+/* int wf_coro_enter(void **save rdi, void *load rsi, void *value rdx) */
+PROC(wf_coro_enter)
+    SWITCH_STACKS(%rdi, %rsi)
+    movq %rdx, %rax
+    JUMP_BACK
+END(wf_coro_enter)
+
+/* void *wf_coro_leave(void **save rdi, void *load rsi, int value edx) */
+PROC(wf_coro_leave)
+    SWITCH_STACKS(%rdi, %rsi)
+    movl %edx, %eax
+    JUMP_BACK
+END(wf_coro_leave)
+
+/* int wf_coro_enter_call(void **save rdi, void *load rsi, void (*fn)(void) rdx), void wf_coro_leave_call(the same): the
+ * return address that stays on the stack is that of the call which the stack's owner is in, so fn looks as if called
+ * there. */
+PROC(wf_coro_enter_call)
+    .globl wf_coro_leave_call
+    .hidden wf_coro_leave_call
+    .type wf_coro_leave_call, @function
+wf_coro_leave_call:
+    SWITCH_STACKS(%rdi, %rsi)
+    jmp *%rdx
+END(wf_coro_enter_call)
+
+/* Entered by a switch: rbx the argument, r12 the function; rsp is 16-byte aligned and holds a null return address. */
+PROC(wf_coro_entry)
+    .cfi_undefined %rip
+    xorl %ebp, %ebp
+    movq %rbx, %rdi
+    call *%r12
+    ud2
+END(wf_coro_entry)
 
     .section .note.GNU-stack, "", @progbits

@@ -10,6 +10,7 @@
 #define WF_ROUTINE_INTEGERS 80
 #define WF_ROUTINE_VECTORS 256
 #define WF_ROUTINE_TRY_TOP 128
+#define WF_ROUTINE_CORO 136
 #define WF_FLAG_RESULT_X87 64
 #define WF_FLAG_VECTORS_SHIFT 8
 
@@ -33,7 +34,9 @@
 #define WF_FUTURE_STATE 4
 #define WF_FUTURE_X87 5
 #define WF_FUTURE_VALUE 16
-#define WF_FUTURE_STATE_PANICKED 2
+#define WF_FUTURE_STATE_PANICKED 2 /* this and higher states have no value */
+
+#define WF_RESOLVE_SIZE 8
 
 /* struct wf_try, at the bottom of the try stub's frame. */
 #define WF_TRY_SIZE 48

@@ -1,5 +1,5 @@
-// needs: routine chan select time future panic
-/* macros.c without scopes, promises, defers, collected memory and I/O: proper use compiles without a warning under
+// needs: routine chan select time future panic scope
+/* macros.c without collected memory and I/O: proper use compiles without a warning under
  * -Wall -Wextra -Wconversion -Wshadow, nested too, with narrow types, in a file that has its own variables called c, f,
  * v, s, i, n, r, out, status (contract 1.10). Never run. */
 #include <stdio.h>
@@ -13,6 +13,58 @@ static double halve(float x, char c) { return (double)x / c; }
 static struct point make_point(short x) { struct point p = {x, (short)(x + 1)}; return p; }
 static int length(const char *text, const int *list) { return text[0] + list[0]; }
 static weft_chan(int) numbers(weft_chan(int) c) { return c; }
+
+static void note(void *arg) { ++*(int *)arg; }
+static void add_one(int *p) { ++*p; }
+static int look(const char *text) { return text[0]; }
+static int child(weft_chan(unsigned char) c, short n) { return weft_chan_send(c, (unsigned char)n); }
+static weft_scope_ref same(weft_scope_ref s) { return s; }
+
+/* The blocks in a function of their own: their values come from their ends. */
+static int blocks(weft_chan(unsigned char) c, int n)
+{
+    int err, other = 0, i, r = 0, d = 5, s = 1, x = 2, block = 3, outcome = 4;
+    struct point p = {1, 2};
+    weft_scope(scope, &err) {
+        weft_scope_go(scope, child, c, p.y);
+        weft_scope_go(scope, none);
+        weft_scope_go(same(scope), make_point, (short)weft_await(weft_async(add, 1, 2)));
+        weft_scope_go_with(scope, weft_attr(.name = "x", .stack_size = 1u << 20), add, n, 4);
+        r += weft_scope_go(scope, halve, 1.5f, 'c');
+        weft_scope(inner)
+            weft_scope_go(inner, add, 0, weft_scope_go(scope, add, 0, 0));
+        weft_scope(first, &other) weft_scope(second, NULL) weft_cancel(first), weft_cancel(second);
+        weft_cancel(scope);
+        if (weft_cancelled())
+            break;
+    }
+    if (n > 1)
+        weft_deadline(n * WEFT_SEC) r += weft_sleep(WEFT_US);
+    else
+        r++;
+    if (n > 2)
+        weft_scope(unused)
+            r++;
+    else
+        r--;
+    for (i = 0; i < n; i++)
+        weft_shield
+            weft_deadline(0)
+                weft_deadline((n > 1 ? 1 : 2) * WEFT_MS)
+                    r += weft_sleep(weft_try(none) + WEFT_US);
+    weft_deadline(d) weft_shield weft_scope(v) switch (n) {
+    case 1:
+        weft_scope_go(v, add, r, r);
+        break;
+    default:
+        return r + x + s + block + outcome;
+    }
+    weft_scope(v)
+        weft_chan_each(unsigned char, item, c)
+            if (item != 0)
+                weft_scope_go(v, child, c, item);
+    return err + other + r;
+}
 
 struct holder { weft_chan(char *) names; weft_future(int) f; };
 
@@ -28,6 +80,16 @@ int main(void)
     unsigned char v = 0;
     struct point p = {1, 2};
     int list[3] = {1, 2, 3};
+
+    weft_defer(note, &out);
+    weft_defer(add_one, list);
+    for (int k = 0; k < n; k++) {
+        weft_defer(note, k > 1 ? &out : &r);
+        weft_defer(look, "text");
+        weft_defer(note, NULL);
+        if (k == 2)
+            break;
+    }
 
     weft_go(none);
     weft_go(add, n, 4);
@@ -76,6 +138,7 @@ int main(void)
     r += weft_chan_recv(weft_after_chan(WEFT_NS), NULL);
 
     r += weft_try(none) + weft_try(add, 1, 2);
+    r += blocks(c, n);
     weft_chan_close(c);
     for (i = 0; i < n; i++)
         r += i;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* coro.h - what a coroutine is: a record at the top of its own stack.
+ *
+ * | state     | sp            | finished | owner                                                       |
+ * | created   | wf_coro_entry | false    | whoever holds the handle                                    |
+ * | suspended | its context   | false    | whoever holds the handle                                    |
+ * | running   | NULL          | false    | the routine or thread that resumed it: on its `coro` chain  |
+ * | finished  | NULL          | true     | whoever holds the handle                                    |
+ * | free      | NULL          | true     | a worker's cache; fn is NULL                                |
+ *
+ * While it runs, `resumer` and `resumer_sp` lead back, and the routine's chain of weft_try records is its own: the
+ * resumer's is kept in try_top. So no record of one stack is ever compared with frames of another.
+ */
+#ifndef WEFT_CORO_CORO_H
+#define WEFT_CORO_CORO_H
+
+#include <weft/coro.h>
+
+#include "sched/routine.h"
+
+struct WF_ALIGNED_LINE weft_coro {
+    void *sp;                     /* see above */
+    void *resumer_sp;             /* running: context of the resume */
+    void **out;                   /* running: where the resume wants the value; may be NULL */
+    struct weft_coro *resumer;    /* running: the coroutine that the resume was called in; NULL: none */
+    struct wf_try *try_top;       /* running: the resumer's innermost weft_try; suspended: its own */
+    struct wf_frame *frame;       /* running: the block that the resume was called in; it must be left to there to suspend */
+    void (*fn)(void);             /* NULL: free */
+    void *arg;                    /* fn's, unless they are `captured` */
+    struct wf_captured *captured; /* a generator's: all its arguments, lower on the stack; NULL: none */
+
+    uint32_t n_words; /* of `captured`: how many are on the stack */
+    uint32_t left;   /* enum wf_left: how its frames were left before their end */
+    bool started;    /* has frames, unless finished */
+    bool finished;
+    bool destroying; /* weft_coro_destroy waits for its end */
+    uint32_t slot;   /* of its stack, unless own_stack */
+    void *own_stack; /* a mapping of stack_size bytes; NULL: of the default class */
+    size_t stack_size;
+    struct weft_coro *next; /* free: the worker's list */
+#if WF_ASAN || WF_TSAN
+    void (*call)(void);      /* see switch.h */
+    void *fibre;             /* TSan: its own */
+    void *resumer_fibre;     /* TSan */
+    const void *resumer_low; /* ASan: bounds of the stack that it was resumed from */
+    size_t resumer_size;
+#endif
+};
+#if !WF_ASAN && !WF_TSAN
+_Static_assert(sizeof(struct weft_coro) <= 128, "two lines a coroutine");
+#endif
+
+/* Lowest usable address of its stack. */
+const char *wf_coro_stack_low(const struct weft_coro *c);
+
+#endif
