@@ -77,13 +77,11 @@ static double collect(double *ret_close_ms)
     if (n_markers == 2)
         pthread_create(&helper, NULL, help, NULL);
     wf_mark_start(n_markers);
+    struct wf_marker *m = wf_mark_join(); /* before the helper, which has no roots and would find marking over */
     pthread_barrier_wait(&barrier);
     int64_t start = bench_now();
-    struct wf_marker *m = wf_mark_join();
-    if (m) {
-        wf_mark_word(m, (uintptr_t)root);
-        wf_mark_drain(m);
-    }
+    wf_mark_word(m, (uintptr_t)root);
+    wf_mark_drain(m);
     pthread_barrier_wait(&barrier);
     int64_t marked = bench_now();
     wf_close_start();

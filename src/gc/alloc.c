@@ -54,7 +54,9 @@ static bool next_span(struct wf_cache_cursor *cursor, unsigned class_index, enum
         struct wf_span *record = &wf_heap.spans[cursor->span];
         if (worth_another_look(record))
             return true;
-        wf_store_relaxed(&record->list, WF_SPAN_FULL);
+        record->fresh = false;
+        /* [A1] The record is no longer ours. Pairs with [A2] in free.c. */
+        wf_store_release(&record->list, WF_SPAN_FULL);
     }
     cursor->span = wf_span_pop_partial(class_index, kind);
     if (!cursor->span)

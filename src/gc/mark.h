@@ -8,8 +8,8 @@
  *     ... wf_mark_is_marked(p)               weak references
  *     wf_close_*                             close.h
  *
- * Marking is over when every thread that has joined drains and nothing is left; who joins late does so because others
- * still work. Hand out root jobs so that a thread takes one only after it has joined.
+ * Marking is over when every thread that has joined drains and nothing is left; nobody waits for one that has not joined.
+ * So a thread takes root jobs only after it has joined, and drains only when no root job is left for anyone to take.
  *
  * Neither memory nor locks of the host are used, so threads may help from a signal handler (1 KiB of stack).
  */

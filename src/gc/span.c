@@ -56,7 +56,8 @@ uint32_t wf_span_create(unsigned class_index, enum wf_kind kind)
     if (wf_heap_stress.cells_per_span && wf_heap_stress.cells_per_span < record->n_cells)
         record->n_cells = (uint16_t)wf_heap_stress.cells_per_span;
     record->bytes = class->size;
-    record->fresh = fresh && !wf_heap_stress.poison;
+    /* A line that is taken in several refills may hold cells that were used and freed in between. */
+    record->fresh = fresh && !wf_heap_stress.poison && !wf_heap_stress.cells_per_refill;
     wf_store_relaxed(&record->list, WF_SPAN_CACHED);
     if (wf_heap_stress.poison)
         memset(wf_unit_address(span), WF_POISON, (size_t)class->n_units << WF_UNIT_SHIFT);
