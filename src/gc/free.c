@@ -50,8 +50,7 @@ int wf_heap_free(void *p)
     if (wf_heap_stress.poison)
         memset(start, WF_POISON, record->bytes);
     wf_cell_forbid(start, record->bytes);
-    /* Whoever takes the cell next sees what was written to it before: the exchange releases it, but the one who takes it
-     * does so by a plain load of the line, which x86 orders; elsewhere wf_line_equal() would need an acquire fence. */
+    /* [F1] Releases the cell to who takes it next. Pairs with [F2] in alloc.c. */
     if (wf_swap_acq_rel((_Atomic uint8_t *)cell.state, WF_FREE) != WF_WHITE)
         return -EALREADY;
     unsigned n_freed = wf_add_relaxed(&record->n_freed, 1) + 1u;

@@ -154,7 +154,6 @@ WF_READS_ANYTHING static void scan_reached(struct wf_verifier *v)
 static int64_t compare(struct wf_verifier *v)
 {
     int64_t n_differences = 0;
-    size_t n_black = 0;
     for (size_t i = 0; i < v->seen.most; i++) {
         struct wf_cell cell;
         if (!v->seen.at[i])
@@ -163,7 +162,6 @@ static int64_t compare(struct wf_verifier *v)
         unsigned state = found ? wf_state_load(cell.state) : WF_FREE;
         if (state != WF_BLACK && n_differences++ < REPORTS_MOST)
             wf_message("gcverify: cell %p can be reached, and its state is %u", (void *)v->seen.at[i], state); /* NOLINT */
-        n_black += state == WF_BLACK;
     }
     size_t n_units = wf_load_relaxed(&wf_heap.n_units);
     for (uint32_t span = 1; span < n_units; span++) {
