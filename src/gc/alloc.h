@@ -61,12 +61,21 @@ int wf_heap_free(void *p);
 
 /* ---- */
 
-/* Whole grains; `n` <= 240 in practice, so a loop beats a call. */
+/* `n` is a multiple of 16, 16 to 240. The first and last stores may overlap, so few branches depend on the size. */
 WF_INLINE void wf_zero_cell(char *p, size_t n)
 {
     wf_vector zero = {0};
-    for (char *end = p + n; p < end; p += sizeof zero)
+    char *end = p + n;
+    *(wf_vector *)(void *)p = zero;
+    *(wf_vector *)(void *)(end - 16) = zero;
+    if (n <= 32)
+        return;
+    *(wf_vector *)(void *)(p + 16) = zero;
+    *(wf_vector *)(void *)(end - 32) = zero;
+    for (p += 32, end -= 32; p < end; p += 16) {
         *(wf_vector *)(void *)p = zero;
+        __asm__("" : "+r"(p)); /* or gcc makes it `rep stos`, 4 ns slower */
+    }
 }
 
 WF_INLINE void wf_prefetch_for_writing(const char *p)

@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* cellcheck.h - what AddressSanitizer is told about cells: those not handed out may not be touched by the program.
- * Nothing in ordinary builds. */
+/* cellcheck.h - what memory checkers are told: AddressSanitizer, that the program may not touch cells that are not handed
+ * out; Valgrind, that markers look at words which may never have been written. */
 #ifndef WEFT_GC_CELLCHECK_H
 #define WEFT_GC_CELLCHECK_H
 
+#include "config.h"
+
 #include "base/compiler.h"
+
+#if WF_HAVE_VALGRIND
+#include <valgrind/memcheck.h>
+#define wf_begin_reading_anything() VALGRIND_DISABLE_ERROR_REPORTING
+#define wf_end_reading_anything() VALGRIND_ENABLE_ERROR_REPORTING
+#else
+#define wf_begin_reading_anything() ((void)0)
+#define wf_end_reading_anything() ((void)0)
+#endif
 
 #if WF_ASAN
 void __asan_poison_memory_region(const volatile void *p, size_t size);

@@ -52,7 +52,7 @@ enum {
     VERIFY_UNITS = 256, /* looked through at a time */
     SPINS = 300,        /* about 10 us, then sleep */
     SLEEP_NS = 2000000,
-    WORTH_A_WAKE = 4, /* entries in a queue */
+    WAKE_EVERY = 16, /* a sleeper is woken when a queue grows to 4, 20, 36, ... */
 };
 
 static struct wf_marker markers[WF_MARKERS_MOST];
@@ -116,8 +116,9 @@ static void wake_one(void)
 WF_INLINE void push(struct wf_marker *m, uint32_t unit)
 {
     wf_spanqueue_push(&m->queue, unit);
-    /* A sleeper that is missed here is met by the next push, or wakes by itself. */
-    if (WF_UNLIKELY(wf_load_relaxed(&marking.n_sleeping) != 0) && wf_spanqueue_length(&m->queue) >= WORTH_A_WAKE)
+    /* A sleeper that is missed here is met by a later push, or wakes by itself. */
+    if (WF_UNLIKELY(wf_load_relaxed(&marking.n_sleeping) != 0) &&
+        wf_spanqueue_length(&m->queue) % WAKE_EVERY == WAKE_EVERY / 4)
         wake_one();
 }
 
@@ -230,9 +231,11 @@ void wf_mark_word(struct wf_marker *m, uintptr_t word)
 WF_READS_ANYTHING void wf_mark_range(struct wf_marker *m, const void *low, const void *high)
 {
     const uintptr_t *p = (const uintptr_t *)(((uintptr_t)low + sizeof *p - 1) & -sizeof *p); /* NOLINT */
+    wf_begin_reading_anything();
     for (; p + 1 <= (const uintptr_t *)high; p++)
         if (*p - m->base <= m->heap_bytes)
             wf_mark_word(m, *p);
+    wf_end_reading_anything();
 }
 
 /* ---- visits ---- */
@@ -480,7 +483,8 @@ static void wait_for_work(struct wf_marker *m, uint64_t word)
     }
 }
 
-void wf_mark_drain(struct wf_marker *m)
+/* Phase after phase, until marking is over. */
+static void take_part(struct wf_marker *m)
 {
     for (;;) {
         uint64_t word = wf_load_acquire(&marking.word);
@@ -501,6 +505,13 @@ void wf_mark_drain(struct wf_marker *m)
         if (!become_idle(&word))
             wait_for_work(m, word);
     }
+}
+
+void wf_mark_drain(struct wf_marker *m)
+{
+    wf_begin_reading_anything();
+    take_part(m);
+    wf_end_reading_anything();
 }
 
 /* ---- start and join ---- */

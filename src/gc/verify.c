@@ -186,8 +186,10 @@ int64_t wf_heap_verify(void (*roots)(struct wf_verifier *v, void *arg), void *ar
     int64_t result = -ENOMEM;
     tracer.verifier = &v;
     if (map_words(&v.seen, FIRST_ENTRIES) && map_words(&v.stack, FIRST_ENTRIES)) {
+        wf_begin_reading_anything();
         roots(&v, arg);
         scan_reached(&v);
+        wf_end_reading_anything();
         if (!v.out_of_memory)
             result = compare(&v);
     }
