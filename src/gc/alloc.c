@@ -175,7 +175,22 @@ void *wf_cache_alloc_traced(struct wf_cache *cache, size_t size, wf_trace_fn tra
     return cell + WF_TRACED_HEAD;
 }
 
-void wf_cache_flush(struct wf_cache *cache)
+/* Lets go of the cursor's span; `offered`: to the other caches, which look for what is left in it. */
+static void release_span(struct wf_cache_cursor *cursor, bool offered)
+{
+    struct wf_span *record = &wf_heap.spans[cursor->span];
+    record->fresh = false;
+    if (offered) {
+        wf_store_relaxed(&record->n_freed, 0);
+        wf_store_relaxed(&record->list, WF_SPAN_PARTIAL);
+        wf_span_push_partial(cursor->span, cursor->span);
+    } else {
+        wf_store_release(&record->list, WF_SPAN_FULL); /* [A1] */
+    }
+    *cursor = (struct wf_cache_cursor){0};
+}
+
+static void empty(struct wf_cache *cache, bool offered)
 {
     for (unsigned kind = 0; kind < WF_KIND_COUNT; kind++)
         for (unsigned i = 0; i < WF_CLASS_COUNT; i++) {
@@ -188,10 +203,18 @@ void wf_cache_flush(struct wf_cache *cache)
                 cache->unpublished -= slot->size;
             }
             slot->bits = 0;
-            wf_heap.spans[cursor->span].fresh = false;
-            wf_store_relaxed(&wf_heap.spans[cursor->span].list, WF_SPAN_FULL);
-            *cursor = (struct wf_cache_cursor){0};
+            release_span(cursor, offered);
         }
     publish(cache);
     cache->goal_passed = false;
+}
+
+void wf_cache_flush(struct wf_cache *cache)
+{
+    empty(cache, false);
+}
+
+void wf_cache_retire(struct wf_cache *cache)
+{
+    empty(cache, true);
 }

@@ -42,9 +42,12 @@ struct wf_cache {
 
 void wf_cache_init(struct wf_cache *cache);
 
-/* The world is stopped, or the owner of the cache gives it up: cells not handed out become free again, spans are let go
- * (until the next closing pass nobody allocates from them), the byte counters are published. */
+/* The world is stopped: cells not handed out become free again, spans are let go (the closing pass offers those with free
+ * cells to all caches), the byte counters are published. */
 void wf_cache_flush(struct wf_cache *cache);
+
+/* The owner gives the cache up while the program runs: the same, and other caches may use its spans at once. */
+void wf_cache_retire(struct wf_cache *cache);
 
 /* Memory for `size` bytes of WF_KIND_SCANNED or WF_KIND_DATA, aligned to 16. NULL: the page heap cannot give units. */
 WF_INLINE void *wf_cache_alloc(struct wf_cache *cache, size_t size, enum wf_kind kind);

@@ -15,7 +15,7 @@
  *
  * A span's queue word says what a visit has to do:
  *
- *       wf_mark (0 -> 1, compare and swap)          another mark (1 -> 2, compare and swap)
+ *       a mark (0 -> 1, compare and swap)           another mark (1 -> 2, compare and swap)
  *   0 ----------------------------> 1: in one queue, ----------------------------> 2: in one queue,
  *   ^                                  scan `representative`                          scan all that is grey
  *   +---------------------------------+----------------------------------------------+

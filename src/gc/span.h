@@ -13,7 +13,7 @@
  *   A span is      wf_span_create_*                   cache exhausted it
  *                  ------------------> CACHED ----------------------------> FULL
  *                                      ^   |                               |    |
- *                   wf_span_pop_partial|   | closing pass (caches flushed) |    | wf_heap_free, many cells
+ *                   wf_span_pop_partial|   | closing pass, wf_cache_retire |    | wf_heap_free, many cells
  *                                      |   v                               v    v
  *                                     PARTIAL <--------------------------------+
  */

@@ -158,6 +158,10 @@ static void mutate(struct worker *w)
         case 2:
             check_object(s);
             break;
+        case 3:
+            if (draw(w, 10) == 0)
+                wf_cache_retire(&w->cache); /* as a thread that ends; another begins with the same */
+            break;
         default:
             link_to(w, s);
         }

@@ -197,6 +197,20 @@ Test(gc_alloc, caches_of_several_threads_never_share_a_cell)
     }
 }
 
+Test(gc_alloc, what_a_retired_cache_leaves_serves_the_others)
+{
+    for (int thread = 0; thread < 1000; thread++) {
+        struct wf_cache passing;
+        wf_cache_init(&passing);
+        for (int i = 0; i < 10; i++)
+            memset(wf_cache_alloc(&passing, 64, WF_KIND_SCANNED), 0x11, 64);
+        wf_cache_retire(&passing);
+    }
+    cr_assert_leq(wf_load_relaxed(&wf_heap.used_units), 1000 * 10 * 64 / WF_UNIT + 2);
+    wf_heap_check();
+    cr_assert_eq(wf_load_relaxed(&wf_heap.allocated_since), 1000 * 10 * 64);
+}
+
 Test(gc_alloc, poison_finds_a_write_to_a_dead_object, .signal = SIGABRT)
 {
     wf_heap_fini();

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "../support/collect.h"
 
@@ -206,3 +207,19 @@ Test(gc_heap, a_full_reservation_is_no_fault)
     cr_assert_eq(wf_load_relaxed(&wf_heap.used_units), 0);
     cr_assert_not_null(wf_cache_alloc(&cache, 16, WF_KIND_SCANNED));
 }
+
+#if !WF_ASAN
+Test(gc_heap, little_address_space_is_enough)
+{
+    wf_heap_fini();
+    struct rlimit limit = {(size_t)1 << 30, (size_t)1 << 30};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    start();
+    cr_assert_lt(wf_heap.reserved_units << WF_UNIT_SHIFT, (size_t)1 << 30);
+    char *p = wf_cache_alloc(&cache, 100 << 20, WF_KIND_SCANNED);
+    cr_assert_not_null(p);
+    p[(100 << 20) - 1] = 1;
+    cr_assert_null(wf_cache_alloc(&cache, (size_t)1 << 30, WF_KIND_SCANNED));
+    cr_assert_eq(collect_all(&cache, NULL, 0, 2), 0);
+}
+#endif
