@@ -88,27 +88,32 @@ static size_t align_up(size_t n, size_t to)
     return (n + to - 1) & -to;
 }
 
-/* Lays the arrays out behind `at`; NULL only counts. */
-static size_t lay_out(char *at, size_t n_units)
+/* Where each array begins in the second mapping. The state bytes come last, at whole 2 MiB. */
+struct layout {
+    size_t units, spans, queued, flags, dirty, zones, rings, states, end;
+};
+
+static size_t place(size_t *at, size_t size, size_t alignment)
 {
-    size_t page = 4096, size = 0;
-    char **places[] = {(char **)&wf_heap.units, (char **)&wf_heap.spans,  (char **)&wf_heap.queued, (char **)&wf_heap.flags,
-                       (char **)&wf_heap.zones, (char **)&wf_heap.rings, (char **)&wf_heap.states};
-    size_t sizes[] = {n_units * sizeof(struct wf_unit),
-                      n_units * sizeof(struct wf_span),
-                      n_units * sizeof(struct wf_queued),
-                      n_units,
-                      n_units,
-                      wf_ring_entries(n_units) * sizeof(uint32_t) * WF_MARKERS_MOST,
-                      n_units * WF_CELLS_MOST + (size_t)LINES_STEP * WF_LINE * 2};
-    for (unsigned i = 0; i < WF_ARRAY_SIZE(places); i++) {
-        if (i == WF_ARRAY_SIZE(places) - 1)
-            size = align_up(size, (size_t)2 << 20);
-        if (at)
-            *places[i] = at + size;
-        size = align_up(size + sizes[i], page);
-    }
-    return size;
+    size_t begin = align_up(*at, alignment);
+    *at = begin + size;
+    return begin;
+}
+
+static struct layout lay_out(size_t n_units)
+{
+    enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
+    struct layout at = {0};
+    at.units = place(&at.end, n_units * sizeof(struct wf_unit), PAGE);
+    at.spans = place(&at.end, n_units * sizeof(struct wf_span), PAGE);
+    at.queued = place(&at.end, n_units * sizeof(struct wf_queued), PAGE);
+    at.flags = place(&at.end, n_units, PAGE);
+    at.dirty = place(&at.end, n_units * sizeof(bool), PAGE);
+    at.zones = place(&at.end, n_units, PAGE);
+    at.rings = place(&at.end, wf_ring_entries(n_units) * sizeof(uint32_t) * WF_MARKERS_MOST, PAGE);
+    at.states = place(&at.end, n_units * WF_CELLS_MOST + (size_t)LINES_STEP * WF_LINE * 2, HUGE_PAGE);
+    at.end = align_up(at.end, HUGE_PAGE);
+    return at;
 }
 
 /* Pages that hold any of [from, to) become usable. Those before were made so earlier. */
@@ -123,8 +128,9 @@ static bool reserve_all(size_t n_units)
     char *heap = reserve_heap(n_units << WF_UNIT_SHIFT);
     if (!heap)
         return false;
-    size_t beside = lay_out(NULL, n_units);
-    char *arrays = reserve_at(0, beside + ((size_t)2 << 20));
+    struct layout layout = lay_out(n_units);
+    size_t beside = layout.end + ((size_t)2 << 20);
+    char *arrays = reserve_at(0, beside);
     if (!arrays) {
         munmap(heap, n_units << WF_UNIT_SHIFT);
         return false;
@@ -132,15 +138,23 @@ static bool reserve_all(size_t n_units)
     mappings[0].address = heap;
     mappings[0].size = n_units << WF_UNIT_SHIFT;
     mappings[1].address = arrays;
-    mappings[1].size = beside + ((size_t)2 << 20);
+    mappings[1].size = beside;
+    arrays = (char *)align_up((uintptr_t)arrays, (size_t)2 << 20); /* NOLINT */
     wf_heap.base = (uintptr_t)heap;
     wf_heap.reserved_units = n_units;
-    lay_out((char *)align_up((uintptr_t)arrays, (size_t)2 << 20), n_units); /* NOLINT */
+    wf_heap.units = (void *)(arrays + layout.units);
+    wf_heap.spans = (void *)(arrays + layout.spans);
+    wf_heap.queued = (void *)(arrays + layout.queued);
+    wf_heap.flags = (void *)(arrays + layout.flags);
+    wf_heap.dirty = (void *)(arrays + layout.dirty);
+    wf_heap.zones = (void *)(arrays + layout.zones);
+    wf_heap.rings = (void *)(arrays + layout.rings);
+    wf_heap.states = (void *)(arrays + layout.states);
     return true;
 }
 
-static bool grow(size_t n, enum wf_zone zone);
-static bool more_lines(void);
+static bool grow(size_t n, enum wf_zone zone); /* free runs */
+static bool more_lines(void);                 /* state bytes */
 
 int wf_heap_init(size_t limit_hint)
 {
@@ -286,6 +300,7 @@ static bool grow(size_t n, enum wf_zone zone)
     size_t will = have + more;
     if (!make_usable(wf_heap.units + have, wf_heap.units + will) || !make_usable(wf_heap.spans + have, wf_heap.spans + will) ||
         !make_usable(wf_heap.queued + have, wf_heap.queued + will) || !make_usable(wf_heap.flags + have, wf_heap.flags + will) ||
+        !make_usable(wf_heap.dirty + have, wf_heap.dirty + will) ||
         !make_usable(wf_heap.rings, wf_heap.rings + (size_t)wf_ring_entries(will) * WF_MARKERS_MOST) ||
         !make_usable(wf_unit_address((uint32_t)have), wf_unit_address((uint32_t)will)))
         return false;
@@ -337,7 +352,7 @@ static uint32_t take_locked(size_t n, enum wf_zone zone)
     size_t n_again = 0;
     for (size_t i = 0; i < n; i++) {
         uint8_t *flags = &wf_heap.flags[first + i];
-        n_again += (*flags & (WF_UNIT_RELEASED | WF_UNIT_DIRTY)) == (WF_UNIT_RELEASED | WF_UNIT_DIRTY);
+        n_again += (*flags & WF_UNIT_RELEASED) && wf_heap.dirty[first + i];
         *flags = (uint8_t)((*flags & ~WF_UNIT_RELEASED) | WF_UNIT_USED);
     }
     wf_add_relaxed(&wf_heap.resident_units, n_again);
@@ -368,9 +383,9 @@ void wf_units_give_locked(uint32_t first, size_t n)
 
 bool wf_unit_touch(uint32_t unit)
 {
-    if (wf_heap.flags[unit] & WF_UNIT_DIRTY)
+    if (wf_heap.dirty[unit])
         return false;
-    wf_heap.flags[unit] |= WF_UNIT_DIRTY;
+    wf_heap.dirty[unit] = true;
     wf_add_relaxed(&wf_heap.resident_units, 1);
     return true;
 }
@@ -431,7 +446,7 @@ static size_t releasable(uint32_t first, size_t most, uint32_t *ret_from)
         while (from + n + HUGE_UNITS <= end && n + HUGE_UNITS <= most) {
             size_t wanted = 0;
             for (size_t i = 0; i < HUGE_UNITS; i++)
-                wanted += (wf_heap.flags[from + n + i] & (WF_UNIT_DIRTY | WF_UNIT_RELEASED)) == WF_UNIT_DIRTY;
+                wanted += wf_heap.dirty[from + n + i] && !(wf_heap.flags[from + n + i] & WF_UNIT_RELEASED);
             if (!wanted)
                 break;
             n += HUGE_UNITS;
@@ -473,10 +488,9 @@ static void drop_pages(uint32_t from, size_t n)
     wf_spinlock_lock(&wf_heap.lock);
     size_t n_resident = 0;
     for (size_t i = 0; i < n; i++) {
-        unsigned flags = wf_heap.flags[from + i];
-        n_resident += (flags & (WF_UNIT_RELEASED | WF_UNIT_DIRTY)) == WF_UNIT_DIRTY;
-        flags &= ~(unsigned)(WF_UNIT_USED | (zero ? WF_UNIT_DIRTY : 0));
-        wf_heap.flags[from + i] = (uint8_t)(flags | WF_UNIT_RELEASED);
+        n_resident += wf_heap.dirty[from + i] && !(wf_heap.flags[from + i] & WF_UNIT_RELEASED);
+        wf_heap.flags[from + i] = WF_UNIT_RELEASED;
+        wf_heap.dirty[from + i] &= !zero;
     }
     wf_sub_relaxed(&wf_heap.resident_units, n_resident);
     insert_joined(from, n);

@@ -91,6 +91,7 @@ struct wf_heap {
     struct wf_span *spans;
     struct wf_queued *queued;
     uint8_t *flags; /* per unit, under `lock`: WF_UNIT_* */
+    bool *dirty;    /* per unit, its owner's (free ones: under `lock`): may be other than zero */
     uint8_t *zones; /* per step, under `lock` */
     uint8_t *states;
     _Atomic uint32_t *rings; /* of the markers */
@@ -125,8 +126,7 @@ extern struct wf_heap_stress wf_heap_stress;
 
 enum {
     WF_UNIT_USED = 1,     /* in a span */
-    WF_UNIT_DIRTY = 2,    /* may be other than zero */
-    WF_UNIT_RELEASED = 4, /* given back, and not taken since */
+    WF_UNIT_RELEASED = 2, /* given back, and not taken since */
 };
 
 /* Reserves and prepares. limit_hint: bytes that spans may occupy, 0: no limit (see `limit_bytes`). 0, -ENOMEM; -EALREADY
