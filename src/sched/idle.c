@@ -55,6 +55,7 @@ enum {
     NAP_FIRST_NS = 50000,
     NAP_MOST_NS = 200000,
     NAP_TOTAL_NS = 2000000,
+    ARRIVALS_STALE_NS = 5000000, /* the same for its arrivals, which would have to stay with the thief */
     STALE_NS = 20000,          /* a victim whose tick stands still for so long gets its private work rescued */
     LOOKS_BEFORE_LAST_ONE = 3, /* looks at the same single ring entry before it is taken */
     INJECT_TAKE = 64,
@@ -389,13 +390,15 @@ static struct wf_routine *steal_from(struct wf_worker *worker, struct wf_worker 
     uint32_t i = victim->index % WF_SIGHTS;
     uint32_t tick = wf_load_relaxed(&victim->tick);
     bool still = tick == sights->tick[i];
-    if (!still) {
+    if (!still || sights->seen_ns[i] == 0) {
         sights->tick[i] = tick;
         sights->seen_ns[i] = sights->now;
     }
     bool stale = still && sights->now - sights->seen_ns[i] >= STALE_NS;
     uint32_t length = wf_ring_length(&victim->ring);
-    struct wf_routine *arrival = stale ? wf_arrivals_pop(victim) : NULL;
+    /* Not of one that was only just woken for them, or has never run: the pilot sees that somebody looks again. */
+    bool stuck = still && sights->seen_ns[i] != 0 && sights->now - sights->seen_ns[i] >= ARRIVALS_STALE_NS;
+    struct wf_routine *arrival = stuck ? wf_arrivals_pop(victim) : NULL;
     if (arrival != NULL)
         return arrival;
     if (stale && length == 0 && (wf_load_relaxed(&victim->next) != NULL || wf_private_length(victim) > 0)) {
