@@ -14,11 +14,13 @@
 #include "base/assert.h"
 #include "base/membarrier.h"
 #include "chan/chan.h"
+#include "coro/coro.h"
 #include "chan/select.h"
 #include "debug/backtrace.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
 #include "debug/watch.h"
+#include "gc/collect.h"
 #include "rt/config.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
@@ -52,6 +54,12 @@ _Atomic int32_t wf_born_pending;
 
 static int ensure_started(void);
 
+static void each_root(void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    wf_locals_each_range(fn, arg);
+    wf_coro_each_stack(fn, arg);
+}
+
 struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
     .future_create = wf_future_create,
@@ -62,6 +70,9 @@ struct wf_hooks wf_hooks = {
     .child_refused = wf_child_refused,
     .frames_check = wf_frames_check,
     .end_locals = wf_locals_end,
+    .each_root = each_root,
+    .each_outer_stack = wf_coro_each_outer_stack,
+    .cache_retire = wf_gc_cache_retire,
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
@@ -173,6 +184,10 @@ static int start_locked(const weft_config *user)
             return error;
         state.prepared = true;
     }
+    wf_gc_configure(&(struct wf_gc_config){.percent = state.config.gc_percent,
+                                           .limit_bytes = state.config.memory_limit,
+                                           .trace = state.config.gc_trace,
+                                           .verify = state.config.gc_verify});
     if (state.config.locks)
         wf_lockdebug_enable();
     wf_deadlock_mode = state.config.deadlock;

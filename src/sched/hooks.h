@@ -35,6 +35,13 @@ struct wf_hooks {
     size_t (*trace_take)(uintptr_t *ret_trace, size_t most, const void *caller);
     /* A line on stderr for each, WF_TRACE_MOST at most. Outside the runtime. */
     void (*trace_print)(const uintptr_t *trace, size_t n);
+    /* While the world is stopped: names what the rooms above the collector hold for the user. */
+    void (*each_root)(void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* The same for the stacks that a routine in a coroutine has left to get there; its own ends at `high`. */
+    void (*each_outer_stack)(const struct wf_routine *r, const void *high,
+                             void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* A plain thread ends, or a worker is to be forgotten: its share of the collected heap. Inside the runtime. */
+    void (*cache_retire)(void *cache);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
     /* Once a round of the pilot. */

@@ -80,7 +80,7 @@ static int foreign_sleep(struct wf_thread *thread, int64_t deadline_ns, bool (*e
 {
     wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
     __builtin_unwind_init();
-    thread->current->sp = __builtin_frame_address(0);
+    thread->current->sp = wf_stack_pointer();
     wf_doze_begin(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         if (wf_futex_wait(&thread->wake, 0, deadline_ns) == 0)

@@ -382,7 +382,7 @@ void wf_threads_end(struct wf_pool *pool)
 {
     struct wf_thread *self = wf_thread_self();
     __builtin_unwind_init();
-    self->current->sp = __builtin_frame_address(0);
+    self->current->sp = wf_stack_pointer();
     wf_store_seq_cst(&pool->leaving, 1); /* [S1] as in wf_threads_stop */
     for (struct wf_thread *thread; (thread = dismiss_one(pool)) != NULL;) {
         wf_doze_begin(self); /* it may have to stand still first */
@@ -418,6 +418,8 @@ static void foreign_exit(void *arg)
     if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
         wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
     wf_enter(); /* it is not to vanish while the world stands still */
+    wf_hooks.cache_retire(thread->cache);
+    thread->cache = NULL;
     wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)

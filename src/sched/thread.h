@@ -67,6 +67,8 @@ struct wf_thread {
     void *signal_stack;
     bool asked_for_signal_stack; /* plain thread: it has created a coroutine */
 
+    void *cache; /* plain thread: its share of the collected heap: gc/collect.c; NULL: none yet */
+
     /* Standing still: world.h. */
     _Atomic uint32_t stopped;  /* number of the stop that it obeys */
     _Atomic uint32_t dozing;   /* 1: asleep in weft, outside the runtime; it polls before it does anything */
@@ -161,6 +163,19 @@ static inline struct wf_worker *wf_thread_worker_hint(struct wf_thread *thread)
 {
     return __atomic_load_n(&thread->worker, __ATOMIC_RELAXED);
 }
+
+/* Below all that the calling function has on its stack, callee-saved registers too if it has called
+ * __builtin_unwind_init(). */
+#if defined(__x86_64__)
+#define wf_stack_pointer() \
+    __extension__({ \
+        void *wf_sp; \
+        __asm__ volatile("movq %%rsp, %0" : "=r"(wf_sp)); \
+        wf_sp; \
+    })
+#else
+#error "the stack pointer"
+#endif
 
 /* Around a sleep of a thread: outside the runtime, with a poll behind. Its current->sp is valid, or it shows nothing. */
 static inline void wf_doze_begin(struct wf_thread *thread)

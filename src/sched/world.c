@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/futex.h"
 #include "base/membarrier.h"
+#include "sched/hooks.h"
 #include "sched/threads.h"
 #include "stack/arena.h"
 #include "time/clock.h"
@@ -65,7 +66,7 @@ WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
 {
     __builtin_unwind_init(); /* callee-saved registers into this frame */
     if (wf_load_relaxed(&thread->dozing) == 0) /* else current->sp is what it showed when it went to sleep */
-        thread->stop_sp = __builtin_frame_address(0);
+        thread->stop_sp = wf_stack_pointer();
     thread->stop_context = NULL;
     wait_for_resume(thread);
 }
@@ -194,21 +195,24 @@ static bool claim(void)
     return wf_cas_acquire(&world.initiator, &none, 1);
 }
 
-WF_NOINLINE bool wf_world_stop(struct wf_thread **thread)
+bool wf_world_claim(struct wf_thread **thread)
 {
-    struct wf_thread *self = *thread;
-    if (!claim()) {
-        wf_leave(self);
-        while (wf_load_relaxed(&world.initiator) != 0) {
-            *thread = wf_enter(); /* stops here if it is asked to */
-            wf_leave(*thread);
-            sched_yield();
-        }
-        *thread = wf_enter();
-        return false;
+    if (claim())
+        return true;
+    wf_leave(*thread);
+    while (wf_load_relaxed(&world.initiator) != 0) {
+        *thread = wf_enter(); /* stops here if it is asked to */
+        wf_leave(*thread);
+        sched_yield();
     }
+    *thread = wf_enter();
+    return false;
+}
+
+WF_NOINLINE void wf_world_stop(struct wf_thread *self)
+{
     __builtin_unwind_init();
-    self->stop_sp = __builtin_frame_address(0);
+    self->stop_sp = wf_stack_pointer();
     self->stop_context = NULL;
     int64_t start = wf_now_ns();
     wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
@@ -224,7 +228,6 @@ WF_NOINLINE bool wf_world_stop(struct wf_thread **thread)
     show_list(wf_threads.foreign, self);
     wf_world_stats.stops++;
     wf_world_stats.last_stop_ns = wf_now_ns() - start;
-    return true;
 }
 
 static void let_go_list(struct wf_thread *first)
@@ -247,6 +250,15 @@ void wf_world_resume(void)
     wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_store_seq_cst(&world.ended, wf_load_relaxed(&world.number));
     wf_futex_wake(&world.ended, INT32_MAX);
+}
+
+void wf_world_call_helpers(void)
+{
+    wf_futex_wake(&world.ended, INT32_MAX); /* they look at wf_world_help again */
+}
+
+void wf_world_unclaim(void)
+{
     wf_store_release(&world.initiator, 0);
 }
 
@@ -262,6 +274,17 @@ void wf_world_release(void)
 }
 
 /* ---- what is to be seen ---- */
+
+/* A routine in a coroutine stands on that one's stack, which ends with the coroutine's record. */
+static void each_stack(const struct wf_routine *r, const void *high, wf_range_fn *fn, void *arg)
+{
+    if (r->wait.coro == NULL) {
+        fn(arg, r->sp, high);
+        return;
+    }
+    fn(arg, r->sp, r->wait.coro);
+    wf_hooks.each_outer_stack(r, high, fn, arg);
+}
 
 static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
 {
@@ -281,23 +304,47 @@ static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
 #endif
 }
 
+/* Registers, thread-local variables, and what a routine that has just begun is about to load its arguments from. */
+static void each_range_of_thread(struct wf_thread *t, wf_range_fn *fn, void *arg)
+{
+    each_range_of(t, fn, arg);
+    for (unsigned i = 0; i < t->n_tls; i++)
+        fn(arg, t->tls[i].low, (const char *)t->tls[i].low + t->tls[i].size);
+    if (t->current != t->scheduler)
+        fn(arg, &t->current->start, &t->current->start + 1);
+}
+
 void wf_world_each_range(wf_range_fn *fn, void *arg)
 {
     for (struct wf_thread *t = wf_threads.all; t != NULL; t = t->next_all)
-        each_range_of(t, fn, arg);
+        each_range_of_thread(t, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
-        each_range_of(t, fn, arg);
-        fn(arg, t->current->sp, t->stack_high);
+        each_range_of_thread(t, fn, arg);
+        each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
-void wf_routine_stack_range(const struct wf_routine *r, const void **ret_low, const void **ret_high)
+static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *arg)
 {
-    *ret_low = r->sp;
-    if ((r->flags & WF_OWN_STACK) != 0)
-        *ret_high = (const char *)r->extra->own_stack + r->extra->own_stack_size;
-    else
-        *ret_high = wf_arena_top(r->stack_slot);
+    if ((r->flags & WF_STARTED) == 0) {
+        fn(arg, &r->start, &r->start + 1);
+        if (r->extra != NULL && r->extra->words != NULL)
+            fn(arg, r->extra->words, r->extra->words + r->stack_slot);
+        return;
+    }
+    const void *high = (r->flags & WF_OWN_STACK) != 0 ? (const char *)r->extra->own_stack + r->extra->own_stack_size
+                                                      : wf_arena_top(r->stack_slot);
+    each_stack(r, high, fn, arg);
+}
+
+void wf_world_each_routine_range(wf_range_fn *fn, void *arg)
+{
+    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct wf_routine *r = wf_routine_at(i);
+        if (wf_load_relaxed(&r->id) != 0)
+            each_range_of_routine(r, fn, arg);
+    }
 }
 
 /* ---- set-up ---- */

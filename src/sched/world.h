@@ -22,18 +22,24 @@
 
 #include "sched/thread.h"
 
-/* Stops all threads but the calling one, which is inside the runtime and stays so. False: somebody else was doing
- * it; that is over now, the caller has been outside meanwhile (and `*thread` may be another), and nothing is stopped. */
-bool wf_world_stop(struct wf_thread **thread);
+/* Becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
+ * and may be on another thread. The caller is inside the runtime, and stays so from here to wf_world_resume(). */
+bool wf_world_claim(struct wf_thread **thread);
+/* Stops all threads but the calling one. */
+void wf_world_stop(struct wf_thread *self);
 /* Lets them go on. */
 void wf_world_resume(void);
+/* Others may stop it now. */
+void wf_world_unclaim(void);
+/* wf_world_help has been set: those that sleep already are to see it. */
+void wf_world_call_helpers(void);
 
-/* While the world is stopped: calls fn for the register images of threads that a signal has stopped, and for the stacks of
- * plain threads. Ranges are words. */
+/* While the world is stopped: calls fn for what may hold pointers of the user's: registers, thread-local variables and, of
+ * plain threads, the stack; the stacks and captured arguments of all routines. Ranges of words. Other stacks that routines
+ * are on top of (coroutines) are not among them. */
 typedef void wf_range_fn(void *arg, const void *low, const void *high);
 void wf_world_each_range(wf_range_fn *fn, void *arg);
-/* The stack of a started routine, from its sp up. */
-void wf_routine_stack_range(const struct wf_routine *r, const void **ret_low, const void **ret_high);
+void wf_world_each_routine_range(wf_range_fn *fn, void *arg);
 
 /* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
  * small stack, perhaps in a signal handler. */

@@ -10,6 +10,7 @@
 
 #include "sched/routine.h"
 #include "sched/thread.h"
+#include "sched/threads.h"
 
 enum { ROUNDS = 4, GROW = 4 };
 
@@ -121,4 +122,20 @@ void wf_locals_end(void)
             again = true;
         }
     }
+}
+
+static void range_of(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    if (r->extra != NULL && r->extra->n_locals > 0)
+        fn(arg, r->extra->locals, r->extra->locals + r->extra->n_locals);
+}
+
+void wf_locals_each_range(void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
+            range_of(wf_routine_at(i), fn, arg);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
+        range_of(t->current, fn, arg);
 }

@@ -84,8 +84,9 @@ static void look(struct timespec pause)
 {
     uint64_t before[COUNTERS];
     struct wf_thread *thread = wf_enter();
-    while (!wf_world_stop(&thread))
+    while (!wf_world_claim(&thread))
         ;
+    wf_world_stop(thread);
     for (int i = 0; i < COUNTERS; i++)
         before[i] = moved[i].count;
     nanosleep(&pause, NULL);
@@ -93,6 +94,7 @@ static void look(struct timespec pause)
         require(moved[i].count == before[i]);
     stops++;
     wf_world_resume();
+    wf_world_unclaim();
     wf_leave(thread);
 }
 
