@@ -41,9 +41,22 @@ static size_t end_waits(void)
     return ended;
 }
 
+/* Nobody who waits, nothing that is stuck: the program does something else, or nothing. */
+static bool somebody_waits(void)
+{
+    bool waits = false;
+    for (uint32_t i = 0; i < wf_routines_count() && !waits; i++)
+        waits = wf_load_relaxed(&wf_routine_at(i)->id) != 0 && wf_load_relaxed(&wf_routine_at(i)->waits_on) != 0;
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
+        waits |= wf_load_relaxed(&t->current->waits_on) != 0;
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    return waits;
+}
+
 void wf_deadlock_found(void)
 {
-    if (wf_deadlock_mode == WF_DEADLOCK_OFF)
+    if (wf_deadlock_mode == WF_DEADLOCK_OFF || !somebody_waits())
         return;
     if (wf_deadlock_mode == WF_DEADLOCK_ERROR && end_waits() > 0)
         return;
