@@ -246,8 +246,9 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
     })
 
 /* int weft_timeout(f, weft_duration d): waits until f has settled, however: 0; look at it with weft_try_await. -ETIMEDOUT
- * when it has not after d: f is then cancelled, but not waited for. -ECANCELED: the wait was ended, f is left alone. NULL
- * never settles. d <= 0 only looks. */
+ * when it has not after d, or when a weft_deadline around the call has passed: f is then cancelled, but not waited for.
+ * -ECANCELED: the wait was ended, f is left alone. NULL never settles. d <= 0 does not wait: f has settled, or is cancelled.
+ */
 #define weft_timeout(f, d) weft__future_timeout(weft__future_of(f), (d))
 #endif
 
