@@ -15,9 +15,10 @@
  *
  * A routine is inside the blocks that it has entered and not left and, if it was started by weft_scope_go, inside its
  * scope and all that the scope is inside of. Every waiting call of weft looks at them, but the lock calls of mutex and
- * rwmutex: only when it would have to wait, and once more for as long as it waits. What can be done at once is done. If
- * an event and a cancellation come together, exactly one of them counts: a call that returns -ECANCELED or -ETIMEDOUT
- * has had no effect. If several blocks have come to an end, the innermost says with which error.
+ * rwmutex, weft_once_do() and the end of a scope: only when it would have to wait, and once more for as long as it waits.
+ * What can be done at once is done. If an event and a cancellation come together, exactly one of them counts: a call that
+ * returns -ECANCELED or -ETIMEDOUT has had no effect. If several blocks have come to an end, the innermost says with which
+ * error.
  *
  * Models: Nathaniel J. Smith, "Notes on structured concurrency" (2018); Martin Sustrik, libdill (2016).
  */
@@ -119,7 +120,8 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
 #define weft_scope_go(s, fn, ...) \
     WEFT__SCOPE_GO(WEFT__CAT(weft__go_, __COUNTER__), s, NULL, fn __VA_OPT__(, ) __VA_ARGS__)
 
-/* The same with attributes: weft_scope_go_with(s, weft_attr(.name = "x"), fn, args...). */
+/* The same with attributes: weft_scope_go_with(s, weft_attr(.name = "x"), fn, args...). -EINVAL for impossible ones, which
+ * is an error of the scope as well. */
 #define weft_scope_go_with(s, attr, fn, ...) \
     WEFT__SCOPE_GO(WEFT__CAT(weft__go_, __COUNTER__), s, attr, fn __VA_OPT__(, ) __VA_ARGS__)
 

@@ -647,6 +647,33 @@ Test(workers, a_pool_is_destroyed_by_routines_of_others_only, .timeout = 60)
     cr_assert_eq(atomic_load(&wrong), 0);
 }
 
+static atomic_bool may_end;
+
+static void stay(void)
+{
+    while (!atomic_load(&may_end))
+        weft_sleep(WEFT_MS);
+}
+
+static int destroy_in_a_deadline(weft_workers *p)
+{
+    int error = 0;
+    weft_deadline(10 * WEFT_MS)
+        error = weft_workers_destroy(p);
+    return error;
+}
+
+Test(workers, destroying_may_be_limited_by_a_deadline, .timeout = 60)
+{
+    batch = weft_workers_create(1, NULL);
+    start_on(batch, stay);
+    cr_assert_eq(destroy_in_a_deadline(batch), -ETIMEDOUT);
+    cr_assert_eq(weft_await(weft_async(destroy_in_a_deadline, batch)), -ETIMEDOUT);
+    cr_assert_eq(weft_workers_size(batch), 1);
+    atomic_store(&may_end, true);
+    cr_assert_eq(weft_workers_destroy(batch), 0);
+}
+
 static void end_by_timer(void *arg)
 {
     (void)arg;
