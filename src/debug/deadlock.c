@@ -41,28 +41,17 @@ static size_t end_waits(void)
     return ended;
 }
 
-/* Nobody who waits, nothing that is stuck: the program does something else, or nothing. */
-static bool somebody_waits(void)
-{
-    bool waits = false;
-    for (uint32_t i = 0; i < wf_routines_count() && !waits; i++)
-        waits = wf_load_relaxed(&wf_routine_at(i)->id) != 0 && wf_load_relaxed(&wf_routine_at(i)->waits_on) != 0;
-    wf_spinlock_lock(&wf_threads.foreign_lock);
-    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
-        waits |= wf_load_relaxed(&t->current->waits_on) != 0;
-    wf_spinlock_unlock(&wf_threads.foreign_lock);
-    return waits;
-}
-
 void wf_deadlock_found(void)
 {
-    if (wf_deadlock_mode == WF_DEADLOCK_OFF || !somebody_waits())
+    if (wf_deadlock_mode == WF_DEADLOCK_OFF)
         return;
     if (wf_deadlock_mode == WF_DEADLOCK_ERROR && end_waits() > 0)
         return;
     flush_stdout();
     wf_message("deadlock: every routine waits and nothing can wake one");
     size_t n = wf_dump_threads(STDERR_FILENO) + wf_dump_routines(STDERR_FILENO, true);
+    if (n == 0)
+        wf_message("main has ended, and there is no routine");
     wf_message("%zu waiting; set WEFT_DEBUG=deadlock=off to go on waiting", n);
     _exit(2);
 }
