@@ -63,7 +63,8 @@ WEFT_API int weft_coro_resume(weft_coro *c, void *in, void **out);
 
 /* Suspends the coroutine that calls (the innermost, if they are nested): the resume that it runs in returns with
  * `value`. Returns the next resume's `in`. Panics outside any coroutine, and inside of a scope, deadline or shield that the
- * coroutine has entered, for these belong to the routine that resumed it. Memory of this frame that `value` points to
+ * coroutine has entered, for these belong to the routine that resumed it, and in cleanups that a panic or weft_exit()
+ * runs on its way through the coroutine. Memory of this frame that `value` points to
  * stays as it is until the coroutine is resumed. Does not return if the coroutine is destroyed. */
 WEFT_API void *weft_coro_suspend(void *value);
 

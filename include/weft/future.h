@@ -87,12 +87,16 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
 #define WEFT__TRY_AWAIT(x, f, out) \
     __extension__({ \
         __typeof__(f) x = (f); \
-        __typeof__(x((struct weft__future *)0)) *WEFT__CAT(x, _out) = (out); \
+        WEFT__OUT(WEFT__CAT(x, _out), __typeof__(x((struct weft__future *)0)), out); \
         int WEFT__CAT(x, _error) = weft__future_wait(weft__future_of(x)); \
         if (WEFT__CAT(x, _error) == 0 && WEFT__CAT(x, _out) != NULL) \
             WEFT__STORE(WEFT__CAT(x, _out), 0, x); \
         WEFT__CAT(x, _error); \
     })
+/* Where a value goes; not in sight of the compiler, which would warn of the errors after which nothing is stored. */
+#define WEFT__OUT(name, T, out) \
+    T *name = (out); \
+    __asm__("" : "+r"(name))
 /* The awaited type, with char in place of void so that it can be assigned. */
 #define WEFT__STORED(x) \
     __typeof__(__builtin_choose_expr( \
@@ -205,7 +209,7 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
 #define WEFT__SEVERAL(x, fs, n, out) \
     __typeof__(*(fs)) const *x = (fs); \
     size_t WEFT__CAT(x, _n) = (size_t)(n); \
-    __typeof__(x[0]((struct weft__future *)0)) *WEFT__CAT(x, _out) = (out)
+    WEFT__OUT(WEFT__CAT(x, _out), __typeof__(x[0]((struct weft__future *)0)), out)
 #define WEFT__ELEMENTS(x) ((const weft__future_element *)(const void *)x)
 
 /* int weft_all_settled(fs, n, int *statuses, T *out): waits until all have settled, however: 0. statuses[i] is what
@@ -242,8 +246,9 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
     })
 
 /* int weft_timeout(f, weft_duration d): waits until f has settled, however: 0; look at it with weft_try_await. -ETIMEDOUT
- * when it has not after d: f is then cancelled, but not waited for. -ECANCELED: the wait was ended, f is left alone. NULL
- * never settles. d <= 0 only looks. */
+ * when it has not after d, or when a weft_deadline around the call has passed: f is then cancelled, but not waited for.
+ * -ECANCELED: the wait was ended, f is left alone. NULL never settles. d <= 0 does not wait: f has settled, or is cancelled.
+ */
 #define weft_timeout(f, d) weft__future_timeout(weft__future_of(f), (d))
 #endif
 

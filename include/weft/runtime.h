@@ -74,7 +74,8 @@ WEFT_API weft_workers *weft_workers_default(void);
 
 /* Ends the pool. Waits until no routine lives in it (blocks the calling routine or thread); the caller sees to it that none
  * is started in it any more. Timers that were armed in it go to the default pool. 0 (also for NULL), -EDEADLK when called
- * by a routine of that pool, -EINVAL for the default pool or none, -ECANCELED when weft_stop() came first. */
+ * by a routine of that pool, -EINVAL for the default pool or none, -ECANCELED when weft_stop() came first;
+ * -ECANCELED or -ETIMEDOUT when the wait was ended: the pool is as before then. */
 WEFT_API int weft_workers_destroy(weft_workers *p);
 
 /* As weft_set_procs(), for any pool; and its present number of workers, 0 if there is no such pool. */

@@ -15,9 +15,10 @@
  *
  * A routine is inside the blocks that it has entered and not left and, if it was started by weft_scope_go, inside its
  * scope and all that the scope is inside of. Every waiting call of weft looks at them, but the lock calls of mutex and
- * rwmutex: only when it would have to wait, and once more for as long as it waits. What can be done at once is done. If
- * an event and a cancellation come together, exactly one of them counts: a call that returns -ECANCELED or -ETIMEDOUT
- * has had no effect. If several blocks have come to an end, the innermost says with which error.
+ * rwmutex, weft_once_do() and the end of a scope: only when it would have to wait, and once more for as long as it waits.
+ * What can be done at once is done. If an event and a cancellation come together, exactly one of them counts: a call that
+ * returns -ECANCELED or -ETIMEDOUT has had no effect. If several blocks have come to an end, the innermost says with which
+ * error.
  *
  * Models: Nathaniel J. Smith, "Notes on structured concurrency" (2018); Martin Sustrik, libdill (2016).
  */
@@ -90,9 +91,10 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
 
 /* weft_deadline(weft_duration d) statement: d after its beginning, the waiting calls inside give -ETIMEDOUT. Of nested
  * ones the earliest counts; one inside of a scope does not hold for children that are started inside of it, for they may
- * outlive it. Never early. If nobody inside waits within the first 128 ms, or if d is 8 s or more, it may be late by up to 128
- * ms. Cost: 6 ns if nobody waits; with the first wait a timer is armed, some 50 ns (30 if d is 8 s or more), which then
- * serves all that are inside. */
+ * outlive it. Never early. If nobody inside waits within the first 128 ms, or if d is 8 s or more, it may be late by up to
+ * 128 ms. weft_stop() takes the timers away: a plain thread's wait inside goes on then until it is ended otherwise. Cost:
+ * 6 ns if nobody waits; with the first wait a timer is armed, some 50 ns (30 if d is 8 s or more), which then serves all
+ * that are inside. */
 #define weft_deadline(d) WEFT__DEADLINE(WEFT__CAT(weft__de_, __COUNTER__), d)
 #define WEFT__DEADLINE(x, d) \
     for (int64_t WEFT__CAT(x, _d) = (d), WEFT__CAT(x, _once) = 1; WEFT__CAT(x, _once); WEFT__CAT(x, _once) = 0) \
@@ -119,7 +121,8 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
 #define weft_scope_go(s, fn, ...) \
     WEFT__SCOPE_GO(WEFT__CAT(weft__go_, __COUNTER__), s, NULL, fn __VA_OPT__(, ) __VA_ARGS__)
 
-/* The same with attributes: weft_scope_go_with(s, weft_attr(.name = "x"), fn, args...). */
+/* The same with attributes: weft_scope_go_with(s, weft_attr(.name = "x"), fn, args...). -EINVAL for impossible ones, which
+ * is an error of the scope as well. */
 #define weft_scope_go_with(s, attr, fn, ...) \
     WEFT__SCOPE_GO(WEFT__CAT(weft__go_, __COUNTER__), s, attr, fn __VA_OPT__(, ) __VA_ARGS__)
 

@@ -63,7 +63,7 @@ WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();
     c->try_top = top;
-    c->frame = r->frame;
+    c->end.blocks = r->frame;
 }
 
 WF_INLINE void leave(struct wf_routine *r, struct weft_coro *c)
@@ -171,16 +171,13 @@ static WF_NOINLINE struct weft_coro *map_stack(size_t least)
 
 static void run(struct weft_coro *c)
 {
-    current_routine()->wait.try_top->left = &c->left;
+    struct wf_try *lowest = current_routine()->wait.try_top;
+    lowest->end = &c->end;
+    lowest->blocks = NULL; /* the next resume may come from elsewhere */
     if (c->captured != NULL)
         wf_captured_call(c->captured, c->fn, c->n_words);
     else
         ((void (*)(void *))c->fn)(c->arg);
-}
-
-static _Noreturn void raise_again(void)
-{
-    weft_panic("%s", weft_try_message());
 }
 
 static _Noreturn void finish(struct weft_coro *c)
@@ -189,9 +186,9 @@ static _Noreturn void finish(struct weft_coro *c)
     leave(current_routine(), c);
     if (c->destroying)
         wf_coro_switch_out_for_ever(c, 0, NULL);
-    switch ((enum wf_left)c->left) {
+    switch ((enum wf_left)c->end.left) {
     case WF_LEFT_BY_PANIC:
-        wf_coro_switch_out_for_ever(c, 0, raise_again);
+        wf_coro_switch_out_for_ever(c, 0, wf_panic_again);
     case WF_LEFT_BY_EXIT:
         wf_coro_switch_out_for_ever(c, 0, weft_exit);
     case WF_LEFT_NOT:
@@ -205,7 +202,7 @@ static void first_frame(void *arg)
     struct weft_coro *c = arg;
     wf_coro_switch_entered(c);
     c->started = true;
-    (void)weft_try(run, c); /* c->left tells how it ended */
+    (void)weft_try(run, c); /* c->end.left tells how it ended */
     finish(c);
 }
 
@@ -254,7 +251,8 @@ WF_INLINE void make_ready(struct weft_coro *c, void *top, void (*fn)(void))
     c->sp = wf_coro_prepare(top, first_frame, c);
     c->try_top = NULL;
     c->fn = fn;
-    c->left = WF_LEFT_NOT;
+    c->end.left = WF_LEFT_NOT;
+    c->end.n_leaving = 0;
     c->started = c->finished = c->destroying = false;
     wf_coro_switch_made(c);
 }
@@ -348,14 +346,16 @@ static _Noreturn WF_COLD void cannot_suspend(const struct weft_coro *c)
 {
     if (c == NULL)
         wf_misuse("weft_coro_suspend: the caller is not in a coroutine");
-    if (!c->destroying)
+    if (c->end.n_leaving == 0)
         wf_misuse("weft_coro_suspend in coroutine %p: inside of a scope, deadline or shield of its own", (const void *)c);
+    if (!c->destroying)
+        wf_misuse("weft_coro_suspend in coroutine %p: a panic or weft_exit is leaving it", (const void *)c);
     wf_misuse("weft_coro_suspend in coroutine %p: it is being destroyed", (const void *)c);
 }
 
 WF_INLINE void *suspend(struct wf_routine *r, struct weft_coro *c, void *value)
 {
-    if (WF_UNLIKELY(c->destroying || r->frame != c->frame))
+    if (WF_UNLIKELY(c->end.n_leaving != 0 || r->frame != c->end.blocks))
         cannot_suspend(c);
     if (c->out != NULL)
         *c->out = value;
@@ -444,6 +444,7 @@ static WF_NOINLINE void unwind(struct weft_coro *c)
     struct wf_routine *r = current_routine();
     void *sp = c->sp;
     c->destroying = true;
+    c->end.n_leaving = 1; /* for ever, whatever is caught on the way */
     enter(r, c);
     wf_coro_switch_in(c, r, sp, NULL, (void (*)(void))wf_leave_coroutine);
 }
@@ -459,9 +460,9 @@ WF_PUBLIC void weft_coro_destroy(weft_coro *c)
     bool panicked = false;
     if (c->started && !c->finished) {
         unwind(c);
-        panicked = c->left == WF_LEFT_BY_PANIC;
+        panicked = c->end.left == WF_LEFT_BY_PANIC;
     }
     release(c);
     if (WF_UNLIKELY(panicked))
-        raise_again();
+        wf_panic_again();
 }

@@ -17,6 +17,7 @@
 #include <weft/coro.h>
 
 #include "sched/routine.h"
+#include "sched/try.h"
 
 struct WF_ALIGNED_LINE weft_coro {
     void *sp;                     /* see above */
@@ -24,13 +25,12 @@ struct WF_ALIGNED_LINE weft_coro {
     void **out;                   /* running: where the resume wants the value; may be NULL */
     struct weft_coro *resumer;    /* running: the coroutine that the resume was called in; NULL: none */
     struct wf_try *try_top;       /* running: the resumer's innermost weft_try; suspended: its own */
-    struct wf_frame *frame;       /* running: the block that the resume was called in; it must be left to there to suspend */
     void (*fn)(void);             /* NULL: free */
     void *arg;                    /* fn's, unless they are `captured` */
     struct wf_captured *captured; /* a generator's: all its arguments, lower on the stack; NULL: none */
 
-    uint32_t n_words; /* of `captured`: how many are on the stack */
-    uint32_t left;   /* enum wf_left: how its frames were left before their end */
+    struct wf_coro_end end; /* to suspend, what it has entered must be left to end.blocks */
+    uint32_t n_words;       /* of `captured`: how many are on the stack */
     bool started;    /* has frames, unless finished */
     bool finished;
     bool destroying; /* weft_coro_destroy waits for its end */

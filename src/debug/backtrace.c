@@ -16,6 +16,7 @@
 #include "debug/backtrace.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -186,6 +187,12 @@ static const char *find_line(Dwfl_Module *module, uintptr_t pc, int *ret_number)
     return NULL;
 }
 
+/* Without what compilers append to names of copies and parts: "walk.lto_priv.0", "walk.cold". C++ has no dots in names. */
+static int shown_length(const char *name)
+{
+    return (int)strcspn(name, ".");
+}
+
 static void print_by_libdw(Dwfl *dwfl, uint32_t i, uintptr_t pc)
 {
     Dwfl_Module *module = libdw.dwfl_addrmodule(dwfl, pc);
@@ -193,14 +200,16 @@ static void print_by_libdw(Dwfl *dwfl, uint32_t i, uintptr_t pc)
     int number = 0;
     const char *file = name != NULL ? find_line(module, pc, &number) : NULL;
     char *plain = name != NULL && name[0] == '_' && demangle != NULL ? demangle(name, NULL, NULL, NULL) : NULL;
+    const char *shown = plain != NULL ? plain : name;
+    int length = plain != NULL ? INT_MAX : name != NULL ? shown_length(name) : 0;
     Dl_info info = {.dli_fname = NULL};
     if (file != NULL)
-        wf_message("  #%u %s at %s:%d", i, plain != NULL ? plain : name, file, number);
+        wf_message("  #%u %.*s at %s:%d", i, length, shown, file, number);
     else if (name != NULL && dladdr != NULL && dladdr((void *)pc, &info) != 0 && info.dli_fname != NULL)
-        wf_message("  #%u %s in %s+%#lx", i, plain != NULL ? plain : name, base_name(info.dli_fname),
+        wf_message("  #%u %.*s in %s+%#lx", i, length, shown, base_name(info.dli_fname),
                    (unsigned long)(pc - (uintptr_t)info.dli_fbase));
     else if (name != NULL)
-        wf_message("  #%u %s (%#lx)", i, plain != NULL ? plain : name, (unsigned long)pc);
+        wf_message("  #%u %.*s (%#lx)", i, length, shown, (unsigned long)pc);
     else
         print_by_linker(i, pc);
     free(plain);

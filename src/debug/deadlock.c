@@ -50,6 +50,8 @@ void wf_deadlock_found(void)
     flush_stdout();
     wf_message("deadlock: every routine waits and nothing can wake one");
     size_t n = wf_dump_threads(STDERR_FILENO) + wf_dump_routines(STDERR_FILENO, true);
+    if (n == 0)
+        wf_message("main has ended, and there is no routine");
     wf_message("%zu waiting; set WEFT_DEBUG=deadlock=off to go on waiting", n);
     _exit(2);
 }

@@ -34,7 +34,16 @@ static int map_workers(struct wf_pool *pool)
 static void make_worker(struct wf_pool *pool, uint32_t index, int64_t now)
 {
     struct wf_worker *w = &pool->workers[index];
+    char *cells = w->cells, *cells_end = w->cells_end;
+    void *free_cells = w->free_cells;
+    struct wf_scope *free_scopes = w->free_scopes;
+    uint32_t n_free_scopes = w->n_free_scopes;
     memset(w, 0, sizeof(*w)); /* as the last run left it, which may have been looked at until now */
+    w->cells = cells; /* memory of the process, not of the run */
+    w->cells_end = cells_end;
+    w->free_cells = free_cells;
+    w->free_scopes = free_scopes;
+    w->n_free_scopes = n_free_scopes;
     w->pool = pool;
     w->index = index;
     w->budget = w->budget_full = WF_BUDGET_MAX;

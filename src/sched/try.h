@@ -8,16 +8,24 @@
 #include <unwind.h>
 #include <weft/panic.h>
 
+enum wf_left { WF_LEFT_NOT, WF_LEFT_BY_EXIT, WF_LEFT_BY_PANIC };
+
+/* Of a coroutine: what those who leave its frames must know, and say. */
+struct wf_coro_end {
+    struct wf_frame *blocks; /* running: the innermost block of the latest resume */
+    uint32_t n_leaving;      /* departures on their way through its frames, and its destroyer: it may not be suspended */
+    uint32_t left;           /* enum wf_left: how its frames were left before their end */
+};
+
 struct wf_try {
-    struct wf_try *outer;    /* the enclosing one of the same routine or thread */
+    struct wf_try *outer;    /* the enclosing one of the same stack */
     void *frame;             /* frame pointer of the stub */
     struct weft__go *go;     /* where its result goes */
     uint64_t begun;          /* how many departures had begun in the process: scope/panic.c */
-    struct wf_frame *blocks; /* the innermost block at its beginning */
-    uint32_t *left;          /* NULL, or this is the lowest on a coroutine's stack: told how it was left, enum wf_left */
+    struct wf_frame *blocks; /* the innermost block at its beginning; in a coroutine NULL: of its resume, which may be another
+                              * one by now */
+    struct wf_coro_end *end; /* of the coroutine whose stack it is on; NULL: none. The lowest one there has no `outer` */
 };
-
-enum wf_left { WF_LEFT_NOT, WF_LEFT_BY_EXIT, WF_LEFT_BY_PANIC };
 
 /* Called by the stub. */
 void wf_try_enter(struct wf_try *record);

@@ -7,9 +7,7 @@
  * routine here once more, so then it gets its workers back and is waited for again. At last its threads, all of them
  * spares by now, are told to end.
  */
-#define _GNU_SOURCE
 #include <errno.h>
-#include <time.h>
 #include <weft/runtime.h>
 #include <weft/time.h>
 
@@ -102,24 +100,13 @@ static bool is_empty(struct wf_pool *pool, uint32_t n)
     return want == 0 && wf_load_relaxed(&pool->reach) == 0 && live_in(pool) == 0;
 }
 
-static int pause_briefly(bool is_routine)
-{
-    if (is_routine)
-        return weft_sleep(PAUSE_NS);
-    int saved = errno;
-    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-    wf_compiler_barrier();
-    errno = saved;
-    return 0;
-}
-
 /* wf_pools.lock is held on the way in and out. */
-static int empty(struct wf_pool *pool, uint64_t run, bool is_routine)
+static int empty(struct wf_pool *pool, uint64_t run)
 {
     uint32_t n = wf_load_relaxed(&pool->size);
     while (!is_empty(pool, n)) {
         wf_pools_leave();
-        int error = pause_briefly(is_routine);
+        int error = weft_sleep(PAUSE_NS); /* ended with the blocks that the caller is in */
         wf_pools_enter();
         if (!wf_pools.open || wf_pools.run != run)
             return -ECANCELED; /* weft_stop() ends all pools */
@@ -143,7 +130,7 @@ WF_PUBLIC int weft_workers_destroy(weft_workers *p)
     wf_pools_enter();
     struct wf_pool *pool = wf_pool_named(p);
     if (pool != NULL && pool != wf_default_pool && wf_pools.open)
-        error = empty(pool, wf_pools.run, is_routine);
+        error = empty(pool, wf_pools.run);
     if (error == 0) {
         int saved = errno;
         wf_threads_end(pool);

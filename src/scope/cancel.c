@@ -23,11 +23,12 @@ struct visit {
 };
 
 /* scope->lock is held. True: it is ours to visit, and held until we release it. */
-static bool end_locked(struct wf_scope *scope, int reason)
+static bool end_locked(struct wf_scope *scope, int reason, bool by_future)
 {
     if (wf_load_relaxed(&scope->frame.reason) != 0)
         return false;
-    wf_store_relaxed(&scope->frame.reason, reason); /* [P3] the fence follows, or came with the outermost block */
+    wf_store_relaxed(&scope->by_future, by_future);
+    wf_store_release(&scope->frame.reason, reason); /* [P3] the fence follows, or came with the outermost block */
     scope->n_held++;
     return true;
 }
@@ -45,7 +46,7 @@ static void visit_routine(struct visit *v, struct wf_routine *r, uint32_t shield
         if (inner->frame.shields != shields)
             continue;
         wf_spinlock_lock(&inner->lock);
-        if (end_locked(inner, v->reason)) {
+        if (end_locked(inner, v->reason, v->root != NULL)) {
             inner->next = v->todo;
             v->todo = inner;
         }
@@ -95,7 +96,7 @@ void wf_cancel_scope(struct wf_thread *thread, struct wf_scope *scope, int reaso
 {
     struct visit v = {.thread = thread, .reason = reason};
     wf_spinlock_lock(&scope->lock);
-    bool ours = end_locked(scope, reason);
+    bool ours = end_locked(scope, reason, false);
     wf_spinlock_unlock(&scope->lock);
     if (!ours)
         return;
@@ -137,15 +138,28 @@ bool wf_cancel_was_felt(struct wf_routine *r)
 
 /* ---- the pull ---- */
 
+/* A wait inside of f, which has come to an end, is not begun. The routine behind it that was cancelled, if that is why, has
+ * felt it. */
+static WF_COLD void feel(struct wf_frame *f)
+{
+    if (f->kind != WF_FRAME_SCOPE || !wf_load_relaxed(&wf_container_of(f, struct wf_scope, frame)->by_future))
+        return;
+    while (f->outer != NULL)
+        f = f->outer;
+    wf_store_relaxed(&f->owner->cancel_felt, 1); /* relaxed: as in visit_routine */
+}
+
 int wf_frames_check(struct wf_thread *thread, struct wf_routine *self)
 {
     struct wf_routine *root = self;
     for (struct wf_frame *f = self->frame; f != NULL; f = f->outer) {
-        int reason = wf_load_relaxed(&f->reason); /* [P3]; relaxed: the fence has come before */
+        int reason = wf_load_acquire(&f->reason); /* [P3] the fence has come before; acquire: by_future */
         if (f->kind == WF_FRAME_SHIELD)
             return 0;
-        if (reason != 0)
+        if (reason != 0) {
+            feel(f);
             return reason;
+        }
         if (f->kind == WF_FRAME_DEADLINE && wf_deadline_arm(thread, f))
             return -ETIMEDOUT;
         root = f->owner;

@@ -48,9 +48,29 @@ WF_INLINE struct wf_future *prepare(struct wf_future *f, struct wf_routine *rout
     return f;
 }
 
+/* Cells that plain threads have given back. */
+static struct {
+    struct wf_spinlock lock;
+    _Atomic(struct wf_future *) free; /* lock; linked by `waiters` */
+} common;
+
+static struct wf_future *take_common(void)
+{
+    if (wf_load_relaxed(&common.free) == NULL)
+        return NULL;
+    wf_spinlock_lock(&common.lock);
+    struct wf_future *f = wf_load_relaxed(&common.free);
+    if (f != NULL)
+        wf_store_relaxed(&common.free, (struct wf_future *)(void *)f->waiters);
+    wf_spinlock_unlock(&common.lock);
+    return f;
+}
+
 static WF_NOINLINE struct wf_future *create_new(struct wf_worker *worker, struct wf_routine *routine, void *tracker)
 {
-    struct wf_future *f = wf_object_cell(worker);
+    struct wf_future *f = take_common();
+    if (f == NULL)
+        f = wf_object_cell(worker);
     return f != NULL ? prepare(f, routine, tracker) : NULL;
 }
 
@@ -63,13 +83,18 @@ struct wf_future *wf_future_create(struct wf_worker *worker, struct wf_routine *
     return prepare(f, routine, tracker);
 }
 
-/* To the worker that is at hand. By a plain thread: lost, there is no list to put it on. */
+/* To the worker that is at hand. */
 void wf_future_free(struct wf_worker *worker, struct wf_future *f)
 {
-    if (worker == NULL)
+    if (WF_LIKELY(worker != NULL)) {
+        f->waiters = worker->free_cells;
+        worker->free_cells = f;
         return;
-    f->waiters = worker->free_cells;
-    worker->free_cells = f;
+    }
+    wf_spinlock_lock(&common.lock);
+    f->waiters = (void *)wf_load_relaxed(&common.free);
+    wf_store_relaxed(&common.free, f);
+    wf_spinlock_unlock(&common.lock);
 }
 
 /* ---- settling ---- */

@@ -64,6 +64,7 @@ struct wf_departure {
     struct _Unwind_Exception exception;
     struct wf_departure *outer; /* the one whose cleanup raised this one */
     struct weft_coro *stack;    /* the coroutine it was raised in; NULL: the routine's own stack */
+    struct wf_coro_end *end;    /* ... and its end */
     struct wf_try *to;          /* NULL: the end of the routine */
     uint64_t number;            /* what begins later has seen a larger or equal weft__n_departures, what began before a lesser */
     struct cause cause;
@@ -85,6 +86,12 @@ static struct wf_try **try_top(struct wf_routine *r)
 static bool is_guard(const struct wf_try *record)
 {
     return (record->go->flags & GUARD) != 0;
+}
+
+/* The last one on a coroutine's stack. */
+static bool is_lowest(const struct wf_try *record)
+{
+    return record->end != NULL && record->outer == NULL;
 }
 
 /* ---- departures of the calling routine ---- */
@@ -115,6 +122,9 @@ static void push(struct wf_routine *self, struct wf_departure *d)
         wf_fatal("out of memory when a routine was to be left early (%s)", d->cause.message);
     d->outer = extra->departures;
     d->stack = self->wait.coro;
+    d->end = *try_top(self) != NULL ? (*try_top(self))->end : NULL;
+    if (d->end != NULL)
+        d->end->n_leaving++;
     extra->departures = d;
     extra->n_departures++;
     d->number = __atomic_add_fetch(&weft__n_departures, 1, __ATOMIC_RELAXED);
@@ -134,6 +144,8 @@ static void pop(struct wf_routine *self, uint64_t begun)
     while (is_later(self, d = innermost(self), begun)) {
         self->extra->departures = d->outer;
         self->extra->n_departures--;
+        if (d->end != NULL)
+            d->end->n_leaving--;
         free(d);
     }
 }
@@ -146,7 +158,7 @@ static _Noreturn void nobody_sees(struct wf_routine *self, const struct cause *c
 /* What stops a weft_exit: a guard, or the end of a coroutine. */
 static struct wf_try *innermost_stop(struct wf_try *record)
 {
-    while (record != NULL && !is_guard(record) && record->left == NULL)
+    while (record != NULL && !is_guard(record) && !is_lowest(record))
         record = record->outer;
     return record;
 }
@@ -199,7 +211,21 @@ static _Noreturn void end_of_routine(struct wf_thread *thread, struct wf_routine
 static void leave_blocks(struct wf_routine *self, const struct wf_try *to)
 {
     struct wf_scope *scope = wf_scope_of_child(self);
-    wf_frames_leave(to != NULL ? to->blocks : scope != NULL ? &scope->frame : NULL);
+    if (to == NULL)
+        wf_frames_leave(scope != NULL ? &scope->frame : NULL);
+    else
+        wf_frames_leave(to->blocks == NULL && to->end != NULL ? to->end->blocks : to->blocks);
+}
+
+/* What weft_try_message() gives from now on, and what wf_panic_again() raises. */
+static void keep(struct wf_routine *self, int error, const char *message)
+{
+    struct wf_extra *extra = wf_routine_extra(self);
+    if (extra == NULL)
+        return;
+    free(extra->panic_message);
+    extra->panic_message = strdup(message != NULL ? message : "");
+    extra->panic_error = error;
 }
 
 static _Noreturn void arrive(struct wf_departure *d)
@@ -209,12 +235,12 @@ static _Noreturn void arrive(struct wf_departure *d)
     leave_blocks(self, to);
     *try_top(self) = to != NULL ? to->outer : NULL;
     if (to != NULL) {
-        if (to->left != NULL)
-            *to->left = d->cause.panicked ? WF_LEFT_BY_PANIC : WF_LEFT_BY_EXIT;
+        if (is_lowest(to))
+            to->end->left = d->cause.panicked ? WF_LEFT_BY_PANIC : WF_LEFT_BY_EXIT;
         if (is_guard(to))
             take_over(self, to, d);
         else if (d->cause.panicked)
-            wf_panic_keep_message(d->cause.message);
+            keep(self, d->cause.error, d->cause.message);
         pop(self, to->begun);
         wf_try_resume(to);
     }
@@ -263,12 +289,7 @@ static _Noreturn void leave_frames(struct wf_routine *self, struct wf_departure 
 
 void wf_panic_keep_message(const char *message)
 {
-    struct wf_routine *self = current_routine();
-    struct wf_extra *extra = wf_routine_extra(self);
-    if (extra == NULL)
-        return;
-    free(extra->panic_message);
-    extra->panic_message = strdup(message != NULL ? message : "");
+    keep(current_routine(), 0, message);
 }
 
 WF_PUBLIC const char *weft_try_message(void)
@@ -380,6 +401,12 @@ _Noreturn WF_NOINLINE void wf_panic_error(int error, const char *format, ...)
     raise_panic(__builtin_return_address(0), error, format, ap);
 }
 
+_Noreturn void wf_panic_again(void)
+{
+    const struct wf_extra *extra = current_routine()->extra;
+    wf_panic_error(extra != NULL ? extra->panic_error : 0, "%s", weft_try_message());
+}
+
 /* ---- panics that nobody has seen yet ---- */
 
 /* What is kept of a panicked routine as long as its future, in one piece: trace, this, message. */
@@ -430,9 +457,9 @@ _Noreturn void wf_panic_unseen(const char *message)
 void wf_try_enter(struct wf_try *record)
 {
     struct wf_routine *self = current_routine();
-    record->left = NULL;
     record->outer = *try_top(self);
-    record->blocks = self->frame;
+    record->end = record->outer != NULL ? record->outer->end : NULL;
+    record->blocks = record->end != NULL && record->end->blocks == self->frame ? NULL : self->frame;
     record->begun = __atomic_load_n(&weft__n_departures, __ATOMIC_RELAXED);
     *try_top(self) = record;
 }
@@ -467,15 +494,6 @@ WF_PUBLIC void weft__defer_end(struct weft__defer *defer)
 
 /* ---- weft_exit ---- */
 
-/* The record at the end of the coroutine's stack that we are on, or NULL. */
-static struct wf_try *end_of_coroutine(struct wf_routine *self)
-{
-    struct wf_try *record = *try_top(self);
-    while (record != NULL && record->outer != NULL)
-        record = record->outer;
-    return record != NULL && record->left != NULL ? record : NULL;
-}
-
 _Noreturn void wf_leave_coroutine(void)
 {
     leave_frames(current_routine(), new_departure());
@@ -484,7 +502,7 @@ _Noreturn void wf_leave_coroutine(void)
 _Noreturn WF_PUBLIC void weft_exit(void)
 {
     struct wf_routine *self = current_routine();
-    if (end_of_coroutine(self) != NULL)
+    if (*try_top(self) != NULL && (*try_top(self))->end != NULL)
         wf_leave_coroutine(); /* it goes on in the one that resumed it */
     if ((self->flags & WF_FOREIGN) != 0) {
         *try_top(self) = NULL; /* cannot be stopped on its way */

@@ -25,6 +25,10 @@ unsigned wf_panic_departures(void);
  * -ECANCELED while weft_stop is in progress ends it quietly. Outside the runtime. */
 _Noreturn void wf_panic_error(int error, const char *format, ...) WF_PRINTF(2, 3);
 
+/* Raises again what weft_try has last reported in the calling routine, with its error if it was raised by wf_panic_error.
+ * Outside the runtime. */
+_Noreturn void wf_panic_again(void);
+
 /* A copy of the message of the routine's panic, which stays for ever, with what a later report has to say beyond it; NULL
  * when out of memory. Inside the runtime. */
 char *wf_panic_note(struct wf_routine *self, const char *message);

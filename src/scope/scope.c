@@ -137,6 +137,7 @@ WF_PUBLIC struct weft__scope_block *weft__scope_enter(struct weft__scope_block *
     scope->n_held = 0;
     scope->joining = false;
     scope->panicked = false;
+    wf_store_relaxed(&scope->by_future, false);
     scope->error = 0;
     scope->block = block;
     scope->departures = wf_panic_departures();

@@ -24,6 +24,7 @@ struct wf_scope {
     uint32_t n_held;         /* lock: children that have not ended, and visitors: it cannot be left */
     bool joining;            /* lock: the owner waits for n_held to become 0 */
     bool panicked;           /* lock: a child has panicked, perhaps after the one whose error is kept */
+    _Atomic bool by_future;  /* lock: wf_cancel_routine has ended it. Set before frame.reason */
     int32_t error;           /* lock: the first one of a child */
     const void *block;       /* owner: the user's block, on the owner's stack */
     unsigned departures;     /* owner: wf_panic_departures() at its beginning */

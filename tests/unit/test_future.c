@@ -18,7 +18,7 @@
 #define start(...) require(weft_go(__VA_ARGS__) == 0)
 
 static atomic_uint ended;
-static atomic_bool released;
+static atomic_bool released, begun;
 
 static int square(int a)
 {
@@ -432,6 +432,75 @@ Test(future, a_routine_that_awaits_its_own_can_be_cancelled, .timeout = 60)
     pause_thread_ms(5);
     weft_future_cancel(own);
     cr_assert_eq(weft_try_await(own, NULL), -ECANCELED);
+}
+
+/* Begins to wait only when its scope has been cancelled, and says why the wait has ended. */
+static int wait_afterwards(void)
+{
+    while (!atomic_load(&released))
+        weft_yield();
+    return weft_sleep(WEFT_HOUR);
+}
+
+static int wait_in_child_of_child(int *ret_error)
+{
+    weft_scope(s, ret_error)
+        weft_scope_go(s, wait_afterwards);
+    return *ret_error;
+}
+
+static int be_cancelled_by_children(int depth)
+{
+    int error = 0, inner = 0;
+    atomic_store(&begun, true);
+    weft_scope(s, &error) {
+        if (depth == 1)
+            weft_scope_go(s, wait_afterwards);
+        else
+            weft_scope_go(s, wait_in_child_of_child, &inner);
+    }
+    return error;
+}
+
+Test(future, a_cancellation_is_felt_by_children_that_wait_only_later, .timeout = 60)
+{
+    for (int depth = 1; depth <= 2; depth++) {
+        atomic_store(&released, false);
+        atomic_store(&begun, false);
+        weft_future(int) f = weft_async(be_cancelled_by_children, depth);
+        eventually(atomic_load(&begun));
+        pause_thread_ms(5);
+        weft_future_cancel(f);
+        atomic_store(&released, true);
+        cr_assert_eq(weft_try_await(f, NULL), -ECANCELED, "depth %d", depth);
+        weft_detach(f);
+    }
+}
+
+static int cancel_the_children_only(void)
+{
+    int error = 0;
+    weft_scope(s, &error) {
+        weft_cancel(s);
+        weft_scope_go(s, wait_afterwards);
+        atomic_store(&begun, true);
+    }
+    return error == -ECANCELED ? 5 : error;
+}
+
+Test(future, a_scope_that_was_cancelled_before_does_not_make_it_fail, .timeout = 60)
+{
+    atomic_store(&released, false);
+    atomic_store(&begun, false);
+    weft_future(int) f = weft_async(cancel_the_children_only);
+    eventually(atomic_load(&begun));
+    pause_thread_ms(5);
+    weft_future_cancel(f);
+    atomic_store(&released, true);
+    int value = 0;
+    cr_assert_eq(weft_try_await(f, &value), 0);
+    cr_assert_eq(value, 5);
+    weft_detach(f);
 }
 
 static int sleep_shortly(int us)

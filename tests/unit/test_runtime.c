@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weft/weft.h>
@@ -17,6 +18,7 @@
 #include "base/compiler.h"
 #include "sched/routine.h"
 #include "sched/threads.h"
+#include "sched/object.h"
 
 #define start(...) require(weft_go(__VA_ARGS__) == 0)
 #define in_routine(...) weft_await(weft_async(__VA_ARGS__))
@@ -223,6 +225,35 @@ Test(runtime, starts_and_stops_many_times_and_leaves_nothing, .timeout = 60)
     }
     cr_assert_leq(count_entries("/proc/self/fd"), files);
     cr_assert_leq(count_mappings(), mappings + 20);
+}
+
+static int use_cells(int depth)
+{
+    weft_future(int) f = depth > 0 ? weft_async(use_cells, depth - 1) : NULL;
+    int error = 0;
+    weft_scope(s, &error)
+        if (f != NULL)
+            error = weft_await(f);
+    weft_detach(f);
+    return error;
+}
+
+static void use_cells_and_stop(unsigned rounds)
+{
+    while (rounds-- > 0) {
+        cr_assert_eq(in_routine(use_cells, 30), 0);
+        cr_assert_eq(weft_stop(), 0);
+    }
+}
+
+Test(runtime, uses_the_memory_of_the_last_run_again, .timeout = 60)
+{
+    setenv("WEFT_PROCS", "1", 1);
+    use_cells_and_stop(10);
+    const char *before = wf_object_alloc(64);
+    use_cells_and_stop(40);
+    size_t used = (size_t)((const char *)wf_object_alloc(64) - before);
+    cr_assert_lt(used, 40 * 1024, "%zu bytes", used);
 }
 
 Test(runtime, the_first_use_after_stop_starts_it_again, .timeout = 60)

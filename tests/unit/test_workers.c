@@ -609,7 +609,8 @@ Test(workers, destroying_waits_for_the_routines_and_ends_the_threads, .timeout =
             start_on(batch, sleep_then_start);
         cr_assert_eq(weft_workers_destroy(batch), 0);
         cr_assert_eq(atomic_load(&ended), 20);
-        cr_assert_leq(count_threads(), before);
+        eventually(count_threads() <= before + 2); /* one that has ended is still listed for a moment; the default pool may
+                                                      have come to need a spare */
         cr_assert_eq(weft_go_with(weft_attr(.workers = batch), end), -EINVAL);
         cr_assert_eq(weft_workers_set(batch, 2), -EINVAL);
         cr_assert_eq(weft_workers_destroy(batch), -EINVAL);
@@ -644,6 +645,33 @@ Test(workers, a_pool_is_destroyed_by_routines_of_others_only, .timeout = 60)
     eventually(atomic_load(&ended) == 3);
     cr_assert_eq(weft_workers_size(batch), 0);
     cr_assert_eq(atomic_load(&wrong), 0);
+}
+
+static atomic_bool may_end;
+
+static void stay(void)
+{
+    while (!atomic_load(&may_end))
+        weft_sleep(WEFT_MS);
+}
+
+static int destroy_in_a_deadline(weft_workers *p)
+{
+    int error = 0;
+    weft_deadline(10 * WEFT_MS)
+        error = weft_workers_destroy(p);
+    return error;
+}
+
+Test(workers, destroying_may_be_limited_by_a_deadline, .timeout = 60)
+{
+    batch = weft_workers_create(1, NULL);
+    start_on(batch, stay);
+    cr_assert_eq(destroy_in_a_deadline(batch), -ETIMEDOUT);
+    cr_assert_eq(weft_await(weft_async(destroy_in_a_deadline, batch)), -ETIMEDOUT);
+    cr_assert_eq(weft_workers_size(batch), 1);
+    atomic_store(&may_end, true);
+    cr_assert_eq(weft_workers_destroy(batch), 0);
 }
 
 static void end_by_timer(void *arg)
