@@ -104,7 +104,7 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
         wf_thread_put_spare(other);
         return false;
     }
-    if (thread->worker != worker || wf_load_relaxed(&worker->state) != WF_WORKER_RUNNING) { /* or it dozes by now */
+    if (thread->worker != worker) {
         wf_guard_release(thread, false);
         wf_thread_put_spare(other);
         return false;
