@@ -54,11 +54,11 @@ WF_INLINE struct wf_routine *current_routine(void)
 WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
 {
     struct wf_try *top = r->wait.try_top;
-    c->sp = NULL;
-    wf_compiler_barrier();
     c->resumer = r->wait.coro;
     wf_compiler_barrier();
     r->wait.coro = c;
+    wf_compiler_barrier();
+    c->sp = NULL; /* from here to the switch no signal stops the thread: it does not stand on c */
     wf_compiler_barrier();
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();

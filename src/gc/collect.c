@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <weft/gc.h>
 
 #include "base/assert.h"
@@ -34,7 +35,7 @@
 #include "sched/world.h"
 #include "time/clock.h"
 
-enum { LEAST_GOAL = 4 << 20, MARKERS = 8, N_PAUSES = 24 };
+enum { LEAST_GOAL = 4 << 20, MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000 };
 
 struct cache {
     struct wf_cache cache;
@@ -127,6 +128,8 @@ void wf_gc_cache_retire(void *cache)
 struct cycle {
     struct wf_thread *thread;
     struct wf_marker *marker;
+    unsigned attempt;
+    bool done;
     int64_t start, stopped, rooted, marked, closed;
 };
 
@@ -210,9 +213,11 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
-    wf_world_stop(c->thread);
-    collect_stopped(c);
-    wf_world_resume();
+    c->done = wf_world_stop(c->thread, c->attempt++);
+    if (c->done) {
+        collect_stopped(c);
+        wf_world_resume();
+    }
     return 1;
 }
 
@@ -258,7 +263,8 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
     if (ours) {
         if (wf_load_relaxed(&stats.n_cycles) == seen) {
             struct cycle c = {.thread = thread, .start = wf_now_ns()};
-            dl_iterate_phdr(collect_locked, &c);
+            while (dl_iterate_phdr(collect_locked, &c), !c.done)
+                nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
             note(&c, wf_now_ns());
         }
         wf_world_unclaim();

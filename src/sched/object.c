@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/compiler.h"
 #include "base/spinlock.h"
+#include "sched/thread.h"
 #include "sched/worker.h"
 
 enum { FIRST_CHUNK = 256 << 10, CHUNK = 2 << 20, ALIGN = 64, WORKER_SHARE = 16 << 10 };
@@ -80,7 +81,7 @@ static bool add_chunk_locked(void)
     return true;
 }
 
-void *wf_object_alloc(size_t size)
+static void *object_alloc(size_t size)
 {
     int saved = errno;
     void *p = NULL;
@@ -100,6 +101,17 @@ void *wf_object_alloc(size_t size)
         wf_spinlock_unlock(&arena.lock);
     }
     errno = saved;
+    return p;
+}
+
+void *wf_object_alloc(size_t size)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (thread == NULL || wf_load_relaxed(&thread->in_rt) != 0)
+        return object_alloc(size);
+    thread = wf_enter(); /* no signal is to stop it with the lock held */
+    void *p = object_alloc(size);
+    wf_leave(thread);
     return p;
 }
 

@@ -104,7 +104,9 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
         wf_thread_put_spare(other);
         return false;
     }
-    if (thread->worker != worker) {
+    /* By now it may doze: in the scheduler it goes on with its worker when it wakes, and does not ask whether that was lost. */
+    if (thread->worker != worker || wf_load_relaxed(&worker->state) != WF_WORKER_RUNNING ||
+        thread->current == thread->scheduler) {
         wf_guard_release(thread, false);
         wf_thread_put_spare(other);
         return false;

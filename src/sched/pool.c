@@ -110,7 +110,7 @@ static void seize_and_retire(struct wf_worker *worker)
     struct wf_thread *thread = wf_load_acquire(&worker->thread);
     if (thread == NULL || !wf_guard_seize(thread))
         return;
-    bool drives = thread->worker == worker;
+    bool drives = thread->worker == worker && thread->current != thread->scheduler; /* it dozes there: it goes by itself */
     if (drives)
         wf_worker_retire(worker, thread);
     wf_guard_release(thread, drives);

@@ -182,12 +182,27 @@ static void *thread_main(void *arg)
     wf_world_note_thread(thread);
     wf_sanitizer_thread(thread->scheduler);
     loop(thread);
-    wf_signal_stack_destroy(thread->signal_stack);
+    /* It stays on the list until it is joined: stopped for good. Its thread-local variables go. */
+    thread->n_tls = 0;
+    void *signal_stack = thread->signal_stack;
     wf_thread_tls = NULL;
+    wf_doze_begin(thread);
+    wf_signal_stack_destroy(signal_stack);
     return NULL;
 }
 
 /* ---- making them ---- */
+
+static void take_off_list(struct wf_thread *thread)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = &wf_threads.all;
+    while (*at != thread)
+        at = &(*at)->next_all;
+    *at = thread->next_all;
+    wf_sub_relaxed(&wf_threads.n_all, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+}
 
 static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *worker)
 {
@@ -228,13 +243,7 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     if (error == 0)
         return thread;
 
-    wf_spinlock_lock(&wf_threads.lock);
-    struct wf_thread **at = &wf_threads.all;
-    while (*at != thread)
-        at = &(*at)->next_all;
-    *at = thread->next_all;
-    wf_sub_relaxed(&wf_threads.n_all, 1);
-    wf_spinlock_unlock(&wf_threads.lock);
+    take_off_list(thread);
     if (worker != NULL)
         wf_store_release(&worker->thread, NULL);
     thread_destroy_block(thread);
@@ -359,18 +368,15 @@ void wf_threads_stop(void)
     wf_store_relaxed(&wf_threads.stopping, 0);
 }
 
-/* Takes a thread of the pool off the list of all, and has it leave. */
+/* Has a thread of the pool leave. It stays on the list until it has: one that was asked to stop must be let go, too. */
 static struct wf_thread *dismiss_one(struct wf_pool *pool)
 {
     wf_spinlock_lock(&wf_threads.lock);
     pool->spare = NULL;
-    struct wf_thread **at = &wf_threads.all;
-    while (*at != NULL && (*at)->pool != pool)
-        at = &(*at)->next_all;
-    struct wf_thread *thread = *at;
+    struct wf_thread *thread = wf_threads.all;
+    while (thread != NULL && thread->pool != pool)
+        thread = thread->next_all;
     if (thread != NULL) {
-        *at = thread->next_all;
-        wf_sub_relaxed(&wf_threads.n_all, 1);
         wf_store_release(&thread->wake, 1);
         wf_futex_wake(&thread->wake, 1);
     }
@@ -388,6 +394,7 @@ void wf_threads_end(struct wf_pool *pool)
         wf_doze_begin(self); /* it may have to stand still first */
         pthread_join(thread->pthread, NULL);
         wf_doze_end(self);
+        take_off_list(thread);
         thread_destroy_block(thread);
     }
     wf_store_relaxed(&pool->leaving, 0);

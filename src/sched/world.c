@@ -9,6 +9,10 @@
  * First polls, then signals: a thread that calls weft often stops by itself within a microsecond, and a signal costs three
  * and may interrupt system calls. So the signal is sent after POLITE_NS, and again every RESEND_NS as long as it has not
  * taken effect: it may have come while the thread was inside the runtime, or a debugger may have swallowed it.
+ *
+ * A thread that a signal stops may hold a lock of the host (malloc's, stdio's, the loader's), and another may be waiting for
+ * that lock inside the runtime, where it is waited for. So a stop that takes too long is given up: all go on, the lock is
+ * released, and the next attempt has more patience.
  */
 #define _GNU_SOURCE
 #include "sched/world.h"
@@ -31,7 +35,8 @@
 #include "stack/arena.h"
 #include "time/clock.h"
 
-enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128 };
+enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
+static const int64_t PATIENCE_NS = 10000000; /* a busy machine deschedules threads for several */
 
 static struct {
     _Atomic uint32_t initiator; /* 1: somebody stops, has stopped, or holds the world */
@@ -48,11 +53,18 @@ void (*_Atomic wf_world_help)(void);
 /* ---- the stopped thread ---- */
 
 /* Until the world goes on. Async-signal-safe. [W3] `stopped` is the number of the stop that this thread obeys: one that has
- * not yet noticed the end of the last stop, and may be about to run, has an old number. The order of the two loads
- * matters: a number that was read after STOP was seen is not older than that STOP. */
+ * not yet noticed the end of the last stop has an old number. It may however have seen the last STOP and read the number of
+ * a stop that is only just being asked for, and then see no STOP: before it runs on it takes the number back, and looks
+ * again. Either the initiator, behind its heavy fence, sees 0, or this thread sees STOP. */
 static void wait_for_resume(struct wf_thread *thread)
 {
-    while ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) != 0) {
+    for (;;) {
+        if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0) {
+            wf_store_relaxed(&thread->stopped, 0);
+            wf_fence_seq_cst(); /* [W3] pairs with the heavy fence of wf_world_stop */
+            if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0)
+                return;
+        }
         uint32_t stop = wf_load_acquire(&world.number);
         wf_store_release(&thread->stopped, stop); /* [W3] pairs with is_stopped */
         void (*help)(void) = wf_load_acquire(&wf_world_help);
@@ -79,6 +91,30 @@ static void chain(int signal, siginfo_t *info, void *context)
         world.previous.sa_handler(signal);
 }
 
+/* Whether the thread, outside the runtime, stands on the stack that its descriptors say. Not so in the midst of a
+ * coroutine switch, and in a handler of the user's on a signal stack: what it left behind begins who knows where. */
+static bool stands_where_it_says(const struct wf_thread *thread, const char *sp)
+{
+    const struct wf_routine *r = thread->current;
+    const char *low, *high;
+    if (r->wait.coro != NULL) {
+        low = wf_hooks.coro_stack_low(r->wait.coro);
+        high = (const char *)r->wait.coro;
+    } else if ((r->flags & WF_FOREIGN) != 0) {
+        low = thread->stack_low;
+        high = thread->stack_high;
+    } else if (r == thread->scheduler) {
+        return true; /* nothing of the user's */
+    } else if ((r->flags & WF_OWN_STACK) != 0) {
+        low = r->extra->own_stack;
+        high = low + r->extra->own_stack_size;
+    } else {
+        low = wf_arena_low(r->stack_slot);
+        high = wf_arena_top(r->stack_slot);
+    }
+    return low <= sp && sp <= high;
+}
+
 static void on_stop_signal(int signal, siginfo_t *info, void *context)
 {
     struct wf_thread *thread = wf_thread_self();
@@ -92,6 +128,8 @@ static void on_stop_signal(int signal, siginfo_t *info, void *context)
     int saved = errno;
     const ucontext_t *u = context;
 #if defined(__x86_64__)
+    if (!stands_where_it_says(thread, (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP]))
+        return; /* asked again soon */
     thread->stop_sp = (char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP] - RED_ZONE;
 #else
 #error "the stack pointer of an interrupted thread"
@@ -130,31 +168,30 @@ static void signal_thread(struct wf_thread *thread, int64_t now)
     syscall(SYS_tgkill, getpid(), tid, WF_STOP_SIGNAL);
 }
 
-/* The list's lock is held. How many are still to be waited for. */
-static unsigned press_list(struct wf_thread *first, struct wf_thread *self, int64_t now)
+/* How many threads of the list are still to be waited for. */
+static unsigned press_list(struct wf_spinlock *lock, struct wf_thread **first, struct wf_thread *self, int64_t now)
 {
     unsigned running = 0;
-    for (struct wf_thread *t = first; t != NULL; t = t->next_all) {
+    if (!wf_spinlock_try_lock(lock))
+        return 1; /* who holds it may be stopped: see patience */
+    for (struct wf_thread *t = *first; t != NULL; t = t->next_all) {
         if (t == self || is_stopped(t))
             continue;
         running++;
         wf_world_stats.last_tid = wf_load_relaxed(&t->tid);
         signal_thread(t, now);
     }
+    struct wf_thread *pilot = wf_threads.pilot;
+    if (lock == &wf_threads.lock)
+        running += pilot != NULL && pilot != self && wf_load_acquire(&pilot->in_rt) != 0 && !is_stopped(pilot);
+    wf_spinlock_unlock(lock);
     return running;
 }
 
 static unsigned press(struct wf_thread *self, int64_t now)
 {
-    wf_spinlock_lock(&wf_threads.lock);
-    unsigned running = press_list(wf_threads.all, self, now);
-    struct wf_thread *pilot = wf_threads.pilot;
-    running += pilot != NULL && pilot != self && wf_load_acquire(&pilot->in_rt) != 0 && !is_stopped(pilot);
-    wf_spinlock_unlock(&wf_threads.lock);
-    wf_spinlock_lock(&wf_threads.foreign_lock);
-    running += press_list(wf_threads.foreign, self, now);
-    wf_spinlock_unlock(&wf_threads.foreign_lock);
-    return running;
+    unsigned running = press_list(&wf_threads.lock, &wf_threads.all, self, now);
+    return running + press_list(&wf_threads.foreign_lock, &wf_threads.foreign, self, now);
 }
 
 static void ask_list(struct wf_thread *first, struct wf_thread *self, int64_t signal_after_ns)
@@ -209,8 +246,9 @@ bool wf_world_claim(struct wf_thread **thread)
     return false;
 }
 
-WF_NOINLINE void wf_world_stop(struct wf_thread *self)
+WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
 {
+    int64_t patience = PATIENCE_NS << (attempt < MOST_PATIENCE ? attempt : MOST_PATIENCE);
     __builtin_unwind_init();
     self->stop_sp = wf_stack_pointer();
     self->stop_context = NULL;
@@ -218,16 +256,24 @@ WF_NOINLINE void wf_world_stop(struct wf_thread *self)
     wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
     ask(self, start + POLITE_NS);
     wf_heavy_fence();
-    for (unsigned round = 0; press(self, wf_now_ns()) > 0; round++) {
+    int64_t now = start;
+    for (unsigned round = 0; press(self, now) > 0; round++) {
+        if (now - start > patience) {
+            wf_world_stats.given_up++;
+            wf_world_resume();
+            return false;
+        }
         if (round < SPINS)
             wf_cpu_relax();
         else
             sched_yield();
+        now = wf_now_ns();
     }
     show_list(wf_threads.all, self);
     show_list(wf_threads.foreign, self);
     wf_world_stats.stops++;
     wf_world_stats.last_stop_ns = wf_now_ns() - start;
+    return true;
 }
 
 static void let_go_list(struct wf_thread *first)
@@ -371,7 +417,7 @@ void wf_world_note_thread(struct wf_thread *thread)
     dl_iterate_phdr(note_tls, thread);
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
         if (pthread_attr_getstack(&attr, &low, &size) == 0)
-            thread->stack_high = (char *)low + size;
+            thread->stack_low = low, thread->stack_high = (char *)low + size;
         pthread_attr_destroy(&attr);
     }
     errno = saved;

@@ -25,8 +25,9 @@
 /* Becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
  * and may be on another thread. The caller is inside the runtime, and stays so from here to wf_world_resume(). */
 bool wf_world_claim(struct wf_thread **thread);
-/* Stops all threads but the calling one. */
-void wf_world_stop(struct wf_thread *self);
+/* Stops all threads but the calling one. False: it took too long and was given up, the world goes on: to be tried again, with
+ * attempt + 1, a little later. */
+bool wf_world_stop(struct wf_thread *self, unsigned attempt);
 /* Lets them go on. */
 void wf_world_resume(void);
 /* Others may stop it now. */
@@ -65,7 +66,7 @@ void wf_world_note_thread(struct wf_thread *thread);
 int wf_world_init(void);
 
 struct wf_world_stats {
-    uint64_t stops, signals, resent;
+    uint64_t stops, signals, resent, given_up;
     int64_t last_stop_ns; /* from the request until all had stopped */
     int last_tid;         /* who was last */
 };

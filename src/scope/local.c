@@ -7,6 +7,7 @@
 #include "scope/local.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/routine.h"
 #include "sched/thread.h"
@@ -60,10 +61,15 @@ WF_PUBLIC void *weft_local_get(weft_local *key)
 static struct wf_local *append(struct wf_extra *extra)
 {
     if (extra->n_locals % GROW == 0) {
-        struct wf_local *more = realloc(extra->locals, (extra->n_locals + GROW) * sizeof(*more));
+        /* Not realloc: at every moment the collector must find all values in extra->locals. */
+        struct wf_local *old = extra->locals, *more = malloc((extra->n_locals + GROW) * sizeof(*more));
         if (more == NULL)
             return NULL;
-        extra->locals = more;
+        if (old != NULL)
+            memcpy(more, old, extra->n_locals * sizeof(*more));
+        __atomic_store_n(&extra->locals, more, __ATOMIC_RELEASE);
+        wf_compiler_barrier();
+        free(old);
     }
     return &extra->locals[extra->n_locals++];
 }

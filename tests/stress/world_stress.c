@@ -86,7 +86,8 @@ static void look(struct timespec pause)
     struct wf_thread *thread = wf_enter();
     while (!wf_world_claim(&thread))
         ;
-    wf_world_stop(thread);
+    for (unsigned attempt = 0; !wf_world_stop(thread, attempt); attempt++)
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
     for (int i = 0; i < COUNTERS; i++)
         before[i] = moved[i].count;
     nanosleep(&pause, NULL);
