@@ -127,6 +127,12 @@ bool wf_deadline_arm(struct wf_thread *thread, struct wf_frame *frame)
     return arm(thread, deadline);
 }
 
+int64_t wf_deadline_time(struct wf_frame *frame)
+{
+    struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    return wf_load_acquire(&deadline->state) == ARMED ? deadline->timer.deadline_ns : INT64_MAX;
+}
+
 bool wf_deadline_passed(struct wf_frame *frame)
 {
     struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
