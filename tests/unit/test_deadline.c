@@ -11,6 +11,7 @@
 #include <weft/weft.h>
 
 #include "../support/child.h"
+#include "../support/everywhere.h"
 #include "../support/expect.h"
 
 #define start_child(...) require(weft_scope_go(__VA_ARGS__) == 0)
@@ -20,31 +21,6 @@ enum { UNTOUCHED = 4711, LATE_MS = 3000 };
 
 static atomic_uint ended;
 static atomic_bool reached;
-
-static void *call_in_thread(void *fn)
-{
-    void (*test)(void);
-    memcpy(&test, &fn, sizeof(test));
-    test();
-    return NULL;
-}
-
-static void run_test(void (*test)(void))
-{
-    test();
-}
-
-/* In a routine, in a plain thread, and here, the main thread. */
-static void everywhere(void (*test)(void))
-{
-    pthread_t thread;
-    void *fn;
-    memcpy(&fn, &test, sizeof(fn));
-    test();
-    cr_assert_eq(pthread_create(&thread, NULL, call_in_thread, fn), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    in_routine(run_test, test);
-}
 
 /* The wait that was to end at `end` did, and not much later. */
 static void require_ended_at(int64_t end)
