@@ -15,7 +15,7 @@
  * completes; close happens before the receive that returns -EPIPE. All calls that send, receive, close or select are
  * linearizable: they take effect at one moment between call and return.
  *
- * A channel is never freed by hand. Until the collector takes channels over, one stays for the life of the process.
+ * A channel is never freed: it stays for the life of the process.
  */
 #ifndef WEFT_CHAN_H
 #define WEFT_CHAN_H

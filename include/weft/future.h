@@ -4,7 +4,7 @@
  * weft_future(T) is a handle: pass it, copy it, store it. T may be void. NULL is the future that never settles.
  * It settles once: with a value; with a panic, when it is a routine's and that panics; or it fails with a negative
  * errno, when its promise is rejected or it has been cancelled. How it has settled can be asked again and again.
- * A future's memory stays until weft_detach() is called on it or the collector takes it over.
+ * A future's memory stays until weft_detach() is called on it, else for the life of the process.
  */
 #ifndef WEFT_FUTURE_H
 #define WEFT_FUTURE_H

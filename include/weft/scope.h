@@ -92,9 +92,8 @@ WEFT_API void weft__shield_leave(struct weft__shield *block);
 /* weft_deadline(weft_duration d) statement: d after its beginning, the waiting calls inside give -ETIMEDOUT. Of nested
  * ones the earliest counts; one inside of a scope does not hold for children that are started inside of it, for they may
  * outlive it. Never early. If nobody inside waits within the first 128 ms, or if d is 8 s or more, it may be late by up to
- * 128 ms. weft_stop() takes the timers away: a plain thread's wait inside goes on then until it is ended otherwise. Cost:
- * 6 ns if nobody waits; with the first wait a timer is armed, some 50 ns (30 if d is 8 s or more), which then serves all
- * that are inside. */
+ * 128 ms. Plain threads keep their deadlines over weft_stop(). Cost: 6 ns if nobody waits; with the first wait a timer is
+ * armed, some 50 ns (30 if d is 8 s or more), which then serves all that are inside. */
 #define weft_deadline(d) WEFT__DEADLINE(WEFT__CAT(weft__de_, __COUNTER__), d)
 #define WEFT__DEADLINE(x, d) \
     for (int64_t WEFT__CAT(x, _d) = (d), WEFT__CAT(x, _once) = 1; WEFT__CAT(x, _once); WEFT__CAT(x, _once) = 0) \

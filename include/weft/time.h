@@ -2,7 +2,7 @@
 /* weft/time.h - clock, sleep, timers, tickers.
  *
  * Times are nanoseconds of a clock that never goes back. Nothing here ever fires early. A timer, a ticker's channel and
- * weft_after_chan's channel are never freed by hand; until the collector takes them over they stay for the life of the
+ * weft_after_chan's channel are never freed: they stay for the life of the
  * process (128 bytes a timer, about 300 the others): in a loop, prefer weft_timer_reset() to weft_timer_start(), and
  * weft_after() in a select to weft_after_chan().
  */

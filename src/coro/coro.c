@@ -34,21 +34,6 @@ static uint32_t cache_size(void)
     return wf_stack_cache / 2;
 }
 
-static WF_NOINLINE struct wf_routine *attach_thread(void)
-{
-    struct wf_thread *thread = wf_enter();
-    wf_leave(thread);
-    return thread->current;
-}
-
-/* The routine or plain thread that runs here. Stays the same for as long as the caller's frame runs in no other
- * coroutine; its thread does not. */
-WF_INLINE struct wf_routine *current_routine(void)
-{
-    struct wf_thread *thread = wf_thread_self();
-    return WF_LIKELY(thread != NULL) ? thread->current : attach_thread();
-}
-
 /* r goes over to c; its chain of weft_try records to the one kept in c. The barriers keep gcc from fusing neighbouring
  * fields into vectors: the load of a pair that was stored as two waits for both to reach the cache (4 ns). */
 WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
@@ -171,7 +156,7 @@ static WF_NOINLINE struct weft_coro *map_stack(size_t least)
 
 static void run(struct weft_coro *c)
 {
-    struct wf_try *lowest = current_routine()->wait.try_top;
+    struct wf_try *lowest = wf_current()->wait.try_top;
     lowest->end = &c->end;
     lowest->blocks = NULL; /* the next resume may come from elsewhere */
     if (c->captured != NULL)
@@ -183,7 +168,7 @@ static void run(struct weft_coro *c)
 static _Noreturn void finish(struct weft_coro *c)
 {
     c->finished = true;
-    leave(current_routine(), c);
+    leave(wf_current(), c);
     if (c->destroying)
         wf_coro_switch_out_for_ever(c, 0, NULL);
     switch ((enum wf_left)c->end.left) {
@@ -324,7 +309,7 @@ static WF_COLD int cannot_resume(const struct weft_coro *c)
 
 static WF_COLD int attach_and_resume(struct weft_coro *c, void *in, void **out)
 {
-    attach_thread();
+    wf_current();
     return weft_coro_resume(c, in, out);
 }
 
@@ -392,7 +377,7 @@ WF_PUBLIC bool weft_coro_done(const weft_coro *c)
 
 WF_PUBLIC weft_coro *weft_coro_current(void)
 {
-    return current_routine()->wait.coro;
+    return wf_current()->wait.coro;
 }
 
 /* ---- destroy ---- */
@@ -441,7 +426,7 @@ static void release(struct weft_coro *c)
 /* Not flat: the stack is given back after the last frame has been left. */
 static WF_NOINLINE void unwind(struct weft_coro *c)
 {
-    struct wf_routine *r = current_routine();
+    struct wf_routine *r = wf_current();
     void *sp = c->sp;
     c->destroying = true;
     c->end.n_leaving = 1; /* for ever, whatever is caught on the way */

@@ -30,6 +30,10 @@ struct wf_hooks {
     void (*child_refused)(struct wf_thread *thread, const void *scope_ref, int error);
     /* Why the blocks that the routine is in end its wait: 0 or a negative errno. Arms their timers. Inside the runtime. */
     int (*frames_check)(struct wf_thread *thread, struct wf_routine *self);
+    /* The earliest time at which one of these blocks, whose timers are armed, will end a wait; INT64_MAX: none will. */
+    int64_t (*frames_deadline)(struct wf_routine *self);
+    /* That time has come, before the timer has said so. */
+    void (*frames_pass)(struct wf_routine *self);
     /* The calling frames, from the one that `caller` is a return address in: addresses within the calls, at most `most`.
      * Returns how many. Outside the runtime. */
     size_t (*trace_take)(uintptr_t *ret_trace, size_t most, const void *caller);

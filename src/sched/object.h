@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* object.h - memory of the handles that a user never frees: channels and futures.
  *
- * This is the one place that says so: until the collector takes them over, channels come from here and stay for the life
+ * This is the one place that says so: channels come from here and stay for the life
  * of the process; a future's cell is reused once it is detached and settled. The memory stays readable for ever, which
  * wf_wait_abort() relies on.
  */

@@ -22,8 +22,9 @@
  *
  * [P1] wf_wait_begin publishes what is waited on, then looks at `pending` and, in scopes and deadlines, at the blocks
  * that it is in (scope/frame.h). [P2] whoever ends waits (weft_stop, cancellation, a deadline's timer) marks the routine
- * or the block, calls wf_heavy_fence(), then wf_wait_abort() reads what is waited on. One of the two sees the other. wf_wait_begin is called with the object's lock held and the waiter not yet queued; the aborter takes
- * that lock, so it sees the waiter queued or does not see this wait at all and looks again.
+ * or the block, calls wf_heavy_fence(), then wf_wait_abort() reads what is waited on. One of the two sees the other.
+ * wf_wait_begin is called with the object's lock held and the waiter not yet queued; the aborter takes that lock, so it
+ * sees the waiter queued or does not see this wait at all and looks again.
  */
 #ifndef WEFT_SCHED_PARK_H
 #define WEFT_SCHED_PARK_H

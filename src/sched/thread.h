@@ -139,6 +139,17 @@ WF_INLINE void wf_leave(struct wf_thread *thread)
     wf_store_release(&thread->in_rt, 0);
 }
 
+/* The descriptor of the calling routine or plain thread. Unlike the thread it may be kept: a routine changes only that. */
+WF_INLINE struct wf_routine *wf_current(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (WF_UNLIKELY(thread == NULL)) {
+        thread = wf_enter(); /* attaches it */
+        wf_leave(thread);
+    }
+    return thread->current;
+}
+
 /* pinned_lock is held; wf_threads.n_pinned is counted by the caller before. */
 static inline void wf_pinned_append_locked(struct wf_thread *home, struct wf_routine *r)
 {

@@ -12,6 +12,7 @@
 #include "base/membarrier.h"
 #include "base/perturb.h"
 #include "sched/park.h"
+#include "time/clock.h"
 
 enum { CHILDREN_AT_A_TIME = 64 };
 
@@ -168,6 +169,25 @@ int wf_frames_check(struct wf_thread *thread, struct wf_routine *self)
         return 0;
     wf_store_relaxed(&root->cancel_felt, 1);
     return -ECANCELED;
+}
+
+int64_t wf_frames_deadline(struct wf_routine *self)
+{
+    int64_t earliest = INT64_MAX;
+    for (struct wf_frame *f = self->frame; f != NULL && f->kind != WF_FRAME_SHIELD; f = f->outer) {
+        int64_t time = f->kind == WF_FRAME_DEADLINE ? wf_deadline_time(f) : INT64_MAX;
+        earliest = time < earliest ? time : earliest;
+    }
+    return earliest;
+}
+
+/* The timers will find the reason set to what they set; their visits tell the others inside. */
+void wf_frames_pass(struct wf_routine *self)
+{
+    int64_t now = wf_now_ns();
+    for (struct wf_frame *f = self->frame; f != NULL && f->kind != WF_FRAME_SHIELD; f = f->outer)
+        if (f->kind == WF_FRAME_DEADLINE && wf_deadline_time(f) <= now)
+            wf_store_relaxed(&f->reason, -ETIMEDOUT);
 }
 
 int wf_frames_reason(struct wf_routine *self)

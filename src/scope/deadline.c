@@ -40,23 +40,12 @@ struct deadline {
 _Static_assert(sizeof(struct deadline) <= sizeof(struct weft__deadline), "weft/scope.h");
 _Static_assert(sizeof(struct wf_frame) <= sizeof(struct weft__shield), "weft/scope.h");
 
-/* The calling routine or thread. */
-WF_INLINE struct wf_routine *current(void)
-{
-    struct wf_thread *thread = wf_thread_self();
-    if (WF_UNLIKELY(thread == NULL)) {
-        thread = wf_enter();
-        wf_leave(thread);
-    }
-    return thread->current; /* a routine changes its thread only in calls */
-}
-
 /* ---- deadlines ---- */
 
 WF_PUBLIC struct weft__deadline *weft__deadline_enter(struct weft__deadline *block, int64_t d)
 {
     struct deadline *deadline = (struct deadline *)(void *)block;
-    struct wf_routine *self = current();
+    struct wf_routine *self = wf_current();
     /* A plain thread after weft_stop: nobody would run the timer. */
     if (WF_UNLIKELY((self->flags & WF_FOREIGN) != 0) && wf_n_workers == 0 && wf_hooks.ensure_started() != 0)
         wf_misuse("weft_deadline: the runtime cannot be started");
@@ -127,6 +116,12 @@ bool wf_deadline_arm(struct wf_thread *thread, struct wf_frame *frame)
     return arm(thread, deadline);
 }
 
+int64_t wf_deadline_time(struct wf_frame *frame)
+{
+    struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
+    return wf_load_acquire(&deadline->state) == ARMED ? deadline->timer.deadline_ns : INT64_MAX;
+}
+
 bool wf_deadline_passed(struct wf_frame *frame)
 {
     struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
@@ -153,10 +148,10 @@ static WF_NOINLINE void disarm(struct deadline *deadline)
 void wf_deadline_leave(struct wf_frame *frame)
 {
     struct deadline *deadline = wf_container_of(frame, struct deadline, frame);
-    WF_ASSERT(current()->frame == frame);
+    WF_ASSERT(wf_current()->frame == frame);
     if (wf_load_acquire(&deadline->state) != IDLE)
         disarm(deadline);
-    wf_frame_pop(current(), frame);
+    wf_frame_pop(wf_current(), frame);
 }
 
 WF_PUBLIC void weft__deadline_leave(struct weft__deadline *block)
@@ -168,7 +163,7 @@ WF_PUBLIC void weft__deadline_leave(struct weft__deadline *block)
 
 WF_PUBLIC struct weft__shield *weft__shield_enter(struct weft__shield *block)
 {
-    struct wf_routine *self = current();
+    struct wf_routine *self = wf_current();
     struct wf_thread *thread = wf_enter();
     wf_spinlock_lock(&self->cancel_lock);
     self->shields++;
@@ -180,7 +175,7 @@ WF_PUBLIC struct weft__shield *weft__shield_enter(struct weft__shield *block)
 
 void wf_shield_leave(struct wf_frame *frame)
 {
-    struct wf_routine *self = current();
+    struct wf_routine *self = wf_current();
     WF_ASSERT(self->frame == frame);
     wf_frame_pop(self, frame);
     struct wf_thread *thread = wf_enter();

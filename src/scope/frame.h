@@ -75,6 +75,13 @@ int wf_frames_check(struct wf_thread *thread, struct wf_routine *self);
  * -ETIMEDOUT. */
 int wf_frames_reason(struct wf_routine *self);
 
+/* hooks.frames_deadline. */
+int64_t wf_frames_deadline(struct wf_routine *self);
+/* hooks.frames_pass: the deadlines that have passed say so from now on. */
+void wf_frames_pass(struct wf_routine *self);
+/* When an armed deadline passes; INT64_MAX if it is not armed. */
+int64_t wf_deadline_time(struct wf_frame *frame);
+
 /* The two blocks on the user's stack. */
 void wf_deadline_leave(struct wf_frame *frame);
 void wf_shield_leave(struct wf_frame *frame);

@@ -24,14 +24,6 @@ struct wf_local {
 
 static _Atomic uint32_t last_id;
 
-static struct wf_routine *current(void)
-{
-    struct wf_thread *thread = wf_enter();
-    struct wf_routine *self = thread->current;
-    wf_leave(thread);
-    return self;
-}
-
 /* Numbers are set once, by whoever comes first. */
 static uint32_t id_of(weft_local *key, bool make)
 {
@@ -54,7 +46,7 @@ static struct wf_local *find(struct wf_extra *extra, uint32_t id)
 
 WF_PUBLIC void *weft_local_get(weft_local *key)
 {
-    struct wf_local *local = find(current()->extra, id_of(key, false));
+    struct wf_local *local = find(wf_current()->extra, id_of(key, false));
     return local != NULL ? local->value : NULL;
 }
 
@@ -76,7 +68,7 @@ static struct wf_local *append(struct wf_extra *extra)
 
 WF_PUBLIC int weft_local_set(weft_local *key, void *value)
 {
-    struct wf_extra *extra = wf_routine_extra(current());
+    struct wf_extra *extra = wf_routine_extra(wf_current());
     if (extra == NULL)
         return -ENOMEM;
     uint32_t id = id_of(key, true);
@@ -114,7 +106,7 @@ int wf_locals_inherit(struct wf_routine *parent, struct wf_routine *child)
 
 void wf_locals_end(void)
 {
-    struct wf_extra *extra = current()->extra;
+    struct wf_extra *extra = wf_current()->extra;
     bool again = extra != NULL;
     for (unsigned round = 0; again && round < ROUNDS; round++) {
         again = false;

@@ -70,14 +70,6 @@ struct wf_departure {
     struct cause cause;
 };
 
-static struct wf_routine *current_routine(void)
-{
-    struct wf_thread *thread = wf_enter();
-    struct wf_routine *self = thread->current;
-    wf_leave(thread);
-    return self;
-}
-
 static struct wf_try **try_top(struct wf_routine *r)
 {
     return &r->wait.try_top;
@@ -103,7 +95,7 @@ static struct wf_departure *innermost(struct wf_routine *self)
 
 unsigned wf_panic_departures(void)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     return (self->extra != NULL ? self->extra->n_departures : 0) + self->thread_ends;
 }
 
@@ -230,7 +222,7 @@ static void keep(struct wf_routine *self, int error, const char *message)
 
 static _Noreturn void arrive(struct wf_departure *d)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     struct wf_try *to = d->to;
     leave_blocks(self, to);
     *try_top(self) = to != NULL ? to->outer : NULL;
@@ -254,7 +246,7 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
 {
     (void)version, (void)class, (void)exception;
     struct wf_departure *d = arg;
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     uintptr_t low = (uintptr_t)_Unwind_GetCFA(context); /* of the frame's own: what its callee calls CFA */
     bool arrived = d->to != NULL && low > (uintptr_t)d->to;
     if (arrived || (actions & _UA_END_OF_STACK) != 0)
@@ -270,7 +262,7 @@ static _Unwind_Reason_Code stop_at(int version, _Unwind_Action actions, _Unwind_
 static void swallowed(_Unwind_Reason_Code reason, struct _Unwind_Exception *exception)
 {
     (void)reason;
-    const struct wf_departure *d = innermost(current_routine());
+    const struct wf_departure *d = innermost(wf_current());
     if (d != NULL && exception == &d->exception)
         wf_fatal("a C++ catch (...) swallowed a panic without rethrowing it");
 }
@@ -289,12 +281,12 @@ static _Noreturn void leave_frames(struct wf_routine *self, struct wf_departure 
 
 void wf_panic_keep_message(const char *message)
 {
-    keep(current_routine(), 0, message);
+    keep(wf_current(), 0, message);
 }
 
 WF_PUBLIC const char *weft_try_message(void)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     return self->extra == NULL || self->extra->panic_message == NULL ? "" : self->extra->panic_message;
 }
 
@@ -366,7 +358,7 @@ static bool has_try(struct wf_routine *self)
 static _Noreturn void raise_panic(const void *caller, int error, const char *format, va_list ap)
 {
     struct wf_departure *d = new_departure();
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     d->cause.panicked = true;
     d->cause.error = error;
     vsnprintf(d->cause.message, sizeof(d->cause.message), format, ap);
@@ -403,7 +395,7 @@ _Noreturn WF_NOINLINE void wf_panic_error(int error, const char *format, ...)
 
 _Noreturn void wf_panic_again(void)
 {
-    const struct wf_extra *extra = current_routine()->extra;
+    const struct wf_extra *extra = wf_current()->extra;
     wf_panic_error(extra != NULL ? extra->panic_error : 0, "%s", weft_try_message());
 }
 
@@ -456,7 +448,7 @@ _Noreturn void wf_panic_unseen(const char *message)
 
 void wf_try_enter(struct wf_try *record)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     record->outer = *try_top(self);
     record->end = record->outer != NULL ? record->outer->end : NULL;
     record->blocks = record->end != NULL && record->end->blocks == self->frame ? NULL : self->frame;
@@ -466,14 +458,14 @@ void wf_try_enter(struct wf_try *record)
 
 void wf_try_leave(struct wf_try *record)
 {
-    *try_top(current_routine()) = record->outer;
+    *try_top(wf_current()) = record->outer;
 }
 
 _Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                        struct _Unwind_Exception *exception, struct _Unwind_Context *context)
 {
     (void)version, (void)class, (void)exception;
-    struct wf_try **top = try_top(current_routine());
+    struct wf_try **top = try_top(wf_current());
     bool is_left = (actions & _UA_CLEANUP_PHASE) != 0;
     if (is_left && *top != NULL && (uintptr_t)*top >= (uintptr_t)_Unwind_GetCFA(context))
         *top = (*top)->outer; /* those of frames below have gone the same way */
@@ -484,7 +476,7 @@ _Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unw
 
 WF_PUBLIC void weft__defer_end(struct weft__defer *defer)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     if (!is_later(self, innermost(self), defer->begun)) { /* the block's ordinary end */
         defer->fn(defer->arg);
         return;
@@ -496,12 +488,12 @@ WF_PUBLIC void weft__defer_end(struct weft__defer *defer)
 
 _Noreturn void wf_leave_coroutine(void)
 {
-    leave_frames(current_routine(), new_departure());
+    leave_frames(wf_current(), new_departure());
 }
 
 _Noreturn WF_PUBLIC void weft_exit(void)
 {
-    struct wf_routine *self = current_routine();
+    struct wf_routine *self = wf_current();
     if (*try_top(self) != NULL && (*try_top(self))->end != NULL)
         wf_leave_coroutine(); /* it goes on in the one that resumed it */
     if ((self->flags & WF_FOREIGN) != 0) {

@@ -408,14 +408,6 @@ WF_COLD void wf_child_refused(struct wf_thread *thread, const void *ref, int err
 
 /* ---- blocks whose cleanup did not run ---- */
 
-static struct wf_routine *current(void)
-{
-    struct wf_thread *thread = wf_enter();
-    struct wf_routine *self = thread->current;
-    wf_leave(thread);
-    return self;
-}
-
 static void leave_any(struct wf_frame *frame)
 {
     if (frame->kind == WF_FRAME_SCOPE)
@@ -429,7 +421,7 @@ static void leave_any(struct wf_frame *frame)
 void wf_frames_leave(struct wf_frame *outer)
 {
     struct wf_frame *frame;
-    while ((frame = current()->frame) != outer)
+    while ((frame = wf_current()->frame) != outer)
         leave_any(frame);
 }
 
@@ -444,7 +436,7 @@ void wf_frames_leave_below(uintptr_t top)
 {
     uintptr_t bottom = (uintptr_t)__builtin_frame_address(0); /* a sanitizer may have put blocks elsewhere */
     for (;;) {
-        struct wf_routine *self = current();
+        struct wf_routine *self = wf_current();
         struct wf_frame *frame = self->frame;
         if (frame == NULL || frame->owner != self || place_of(frame) < bottom || place_of(frame) >= top)
             return;

@@ -37,7 +37,7 @@ void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, s
         }
         if (!more)
             break;
-        /* A million of them take a while: let the collector, or who wants the worker, have it in between. */
+        /* A million of them take a while: let whoever wants the worker have it in between. */
         wf_leave(thread);
         thread = wf_enter();
         wf_spinlock_lock(lock);

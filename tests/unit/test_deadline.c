@@ -11,6 +11,7 @@
 #include <weft/weft.h>
 
 #include "../support/child.h"
+#include "../support/everywhere.h"
 #include "../support/expect.h"
 
 #define start_child(...) require(weft_scope_go(__VA_ARGS__) == 0)
@@ -20,31 +21,6 @@ enum { UNTOUCHED = 4711, LATE_MS = 3000 };
 
 static atomic_uint ended;
 static atomic_bool reached;
-
-static void *call_in_thread(void *fn)
-{
-    void (*test)(void);
-    memcpy(&test, &fn, sizeof(test));
-    test();
-    return NULL;
-}
-
-static void run_test(void (*test)(void))
-{
-    test();
-}
-
-/* In a routine, in a plain thread, and here, the main thread. */
-static void everywhere(void (*test)(void))
-{
-    pthread_t thread;
-    void *fn;
-    memcpy(&fn, &test, sizeof(fn));
-    test();
-    cr_assert_eq(pthread_create(&thread, NULL, call_in_thread, fn), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    in_routine(run_test, test);
-}
 
 /* The wait that was to end at `end` did, and not much later. */
 static void require_ended_at(int64_t end)
@@ -119,6 +95,51 @@ Test(deadline, works_on_a_plain_thread_after_weft_stop, .timeout = 60)
     in_routine(never_early);
     cr_assert_eq(weft_stop(), 0);
     start_from_nothing();
+}
+
+static atomic_int outcomes[3];
+
+/* Three waits of different kinds, each in a deadline that is to outlive the runtime. */
+static void *wait_over_a_stop(void *arg)
+{
+    int which = *(int *)arg;
+    weft_chan(int) c = weft_chan_make(int, 0);
+    weft_sem sem;
+    weft_sem_init(&sem, 0);
+    int64_t end = clock_ns() + 200 * WEFT_MS;
+    int result = 1;
+    atomic_fetch_add(&ended, 1);
+    weft_deadline(200 * WEFT_MS)
+        result = which == 0 ? weft_chan_recv(c, NULL) : which == 1 ? weft_sem_acquire(&sem, 1) : weft_sleep(WEFT_HOUR);
+    require_ended_at(end);
+    atomic_store(&outcomes[which], result);
+    return NULL;
+}
+
+Test(deadline, of_plain_threads_passes_though_the_runtime_was_stopped_meanwhile, .timeout = 60)
+{
+    pthread_t threads[3];
+    int numbers[3] = {0, 1, 2};
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, wait_over_a_stop, &numbers[i]), 0);
+    eventually(atomic_load(&ended) == 3);
+    pause_thread_ms(20); /* most of the time they wait by now; if not, they find no runtime */
+    cr_assert_eq(weft_stop(), 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        cr_assert_eq(atomic_load(&outcomes[i]), -ETIMEDOUT, "%d", i);
+    }
+}
+
+Test(deadline, passes_in_a_block_in_which_the_runtime_was_stopped, .timeout = 60)
+{
+    int64_t begin = clock_ns();
+    weft_deadline(50 * WEFT_MS) {
+        cr_assert_eq(weft_stop(), 0);
+        cr_assert_eq(weft_sleep(WEFT_HOUR), -ETIMEDOUT);
+        cr_assert_eq(weft_chan_recv(weft_chan_make(int, 0), NULL), -ETIMEDOUT);
+    }
+    cr_assert_geq(clock_ns(), begin + 50 * WEFT_MS);
 }
 
 static void already_passed(void)

@@ -13,6 +13,7 @@
 #include <weft/weft.h>
 
 #include "../support/child.h"
+#include "../support/everywhere.h"
 #include "../support/expect.h"
 #include "scope/scope.h"
 
@@ -59,31 +60,6 @@ static int panic_with(const char *message)
     weft_yield();
     weft_panic("%s", message);
     return 0;
-}
-
-/* In a routine, in a plain thread, and here, the main thread. */
-static void *call_in_thread(void *fn)
-{
-    void (*test)(void);
-    memcpy(&test, &fn, sizeof(test));
-    test();
-    return NULL;
-}
-
-static void run_test(void (*test)(void))
-{
-    test();
-}
-
-static void everywhere(void (*test)(void))
-{
-    pthread_t thread;
-    void *fn;
-    memcpy(&fn, &test, sizeof(fn));
-    test();
-    cr_assert_eq(pthread_create(&thread, NULL, call_in_thread, fn), 0);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    in_routine(run_test, test);
 }
 
 /* ---- leaving ---- */
