@@ -54,11 +54,11 @@ WF_INLINE struct wf_routine *current_routine(void)
 WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
 {
     struct wf_try *top = r->wait.try_top;
-    c->sp = NULL;
-    wf_compiler_barrier();
     c->resumer = r->wait.coro;
     wf_compiler_barrier();
     r->wait.coro = c;
+    wf_compiler_barrier();
+    c->sp = NULL; /* not before: from here to the switch nobody stops here, see [W4] in sched/world.c */
     wf_compiler_barrier();
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();
@@ -129,6 +129,11 @@ void wf_coro_each_outer_stack(const struct wf_routine *r, const void *high,
 const char *wf_coro_stack_low(const struct weft_coro *c)
 {
     return c->own_stack != NULL ? (const char *)c->own_stack + WF_GUARD_SIZE : (const char *)wf_arena_low(c->slot);
+}
+
+bool wf_coro_stands_on(const struct weft_coro *c, const void *sp)
+{
+    return (const char *)sp >= wf_coro_stack_low(c) && (const char *)sp <= (const char *)c;
 }
 
 static struct weft_coro *place_record(void *top)

@@ -58,5 +58,6 @@ void wf_coro_each_stack(void (*fn)(void *arg, const void *low, const void *high)
 
 /* Lowest usable address of its stack. */
 const char *wf_coro_stack_low(const struct weft_coro *c);
+bool wf_coro_stands_on(const struct weft_coro *c, const void *sp);
 
 #endif

@@ -72,6 +72,7 @@ struct wf_hooks wf_hooks = {
     .end_locals = wf_locals_end,
     .each_root = each_root,
     .each_outer_stack = wf_coro_each_outer_stack,
+    .coro_stands_on = wf_coro_stands_on,
     .cache_retire = wf_gc_cache_retire,
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,

@@ -40,6 +40,8 @@ struct wf_hooks {
     /* The same for the stacks that a routine in a coroutine has left to get there; its own ends at `high`. */
     void (*each_outer_stack)(const struct wf_routine *r, const void *high,
                              void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* Whether sp lies in the stack of the coroutine. Async-signal-safe. */
+    bool (*coro_stands_on)(const struct weft_coro *c, const void *sp);
     /* A plain thread ends, or a worker is to be forgotten: its share of the collected heap. Inside the runtime. */
     void (*cache_retire)(void *cache);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */

@@ -79,6 +79,25 @@ static void chain(int signal, siginfo_t *info, void *context)
         world.previous.sa_handler(signal);
 }
 
+/* False for some instructions on the way from one stack to another: into a coroutine and out of it, and where a fresh routine
+ * loads its arguments. What the routine's record says of its stacks does not hold there. [W4] */
+static bool stands_firmly(const struct wf_thread *thread, const char *pc, const char *sp)
+{
+    const struct wf_routine *r = thread->current;
+    if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
+        return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
+    if (pc >= (const char *)(uintptr_t)wf_switch_start && pc < wf_entry_end)
+        return false;
+    if (r->wait.coro != NULL)
+        return wf_hooks.coro_stands_on(r->wait.coro, sp);
+    if ((r->flags & WF_FOREIGN) != 0)
+        return sp >= (const char *)thread->stack_low && sp <= (const char *)thread->stack_high;
+    if ((r->flags & WF_OWN_STACK) != 0)
+        return sp - (const char *)r->extra->own_stack <= (ptrdiff_t)r->extra->own_stack_size &&
+               sp >= (const char *)r->extra->own_stack;
+    return sp >= (const char *)wf_arena_low(r->stack_slot) && sp <= (const char *)wf_arena_top(r->stack_slot);
+}
+
 static void on_stop_signal(int signal, siginfo_t *info, void *context)
 {
     struct wf_thread *thread = wf_thread_self();
@@ -92,10 +111,14 @@ static void on_stop_signal(int signal, siginfo_t *info, void *context)
     int saved = errno;
     const ucontext_t *u = context;
 #if defined(__x86_64__)
-    thread->stop_sp = (char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP] - RED_ZONE;
+    const char *sp = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP];
+    const char *pc = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RIP];
 #else
 #error "the stack pointer of an interrupted thread"
 #endif
+    if (!stands_firmly(thread, pc, sp))
+        return; /* it will be sent again */
+    thread->stop_sp = (void *)(uintptr_t)(sp - RED_ZONE);
     thread->stop_context = u;
     wait_for_resume(thread);
     thread->stop_context = NULL;
@@ -320,7 +343,8 @@ void wf_world_each_range(wf_range_fn *fn, void *arg)
         each_range_of_thread(t, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         each_range_of_thread(t, fn, arg);
-        each_stack(t->current, t->stack_high, fn, arg);
+        if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
+            each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
@@ -370,8 +394,10 @@ void wf_world_note_thread(struct wf_thread *thread)
     thread->n_tls = 0;
     dl_iterate_phdr(note_tls, thread);
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-        if (pthread_attr_getstack(&attr, &low, &size) == 0)
+        if (pthread_attr_getstack(&attr, &low, &size) == 0) {
+            thread->stack_low = low;
             thread->stack_high = (char *)low + size;
+        }
         pthread_attr_destroy(&attr);
     }
     errno = saved;
