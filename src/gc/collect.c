@@ -183,7 +183,7 @@ static void set_goal(void)
     wf_store_relaxed(&wf_heap.goal, goal);
 }
 
-static void collect_stopped(struct cycle *c)
+static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
     flush_caches();
@@ -210,7 +210,9 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
+    __builtin_unwind_init();
     wf_world_stop(c->thread);
+    c->thread->current->sp = wf_stack_pointer(); /* frames of the collection itself are not searched: they change */
     collect_stopped(c);
     wf_world_resume();
     return 1;

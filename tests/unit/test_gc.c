@@ -602,15 +602,7 @@ static void verified(void)
     mixed_workload();
 }
 
-/* Disabled with clang: the verifier reads the collecting stack again, where frames of the collection itself have changed
- * words since, and finds cells "reached, and white". */
-#ifdef __clang__
-enum { VERIFIER_READS_ITSELF = 1 };
-#else
-enum { VERIFIER_READS_ITSELF = 0 };
-#endif
-
-Test(gc, the_verifier_agrees_over_a_mixed_workload, .disabled = VERIFIER_READS_ITSELF)
+Test(gc, the_verifier_agrees_over_a_mixed_workload)
 {
     struct ending e = run_in_child(verified, 40);
     cr_assert_eq(e.exit_status, 0, "signal %d: %s", e.signal, e.text);
