@@ -43,7 +43,7 @@ WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
     wf_compiler_barrier();
     r->wait.coro = c;
     wf_compiler_barrier();
-    c->sp = NULL; /* from here to the switch no signal stops the thread: it does not stand on c */
+    c->sp = NULL; /* not before: from here to the switch nobody stops here, see [W4] in sched/world.c */
     wf_compiler_barrier();
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();

@@ -186,7 +186,7 @@ static void set_goal(void)
     wf_store_relaxed(&wf_heap.goal, goal);
 }
 
-static void collect_stopped(struct cycle *c)
+static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
     flush_caches();
@@ -213,8 +213,10 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
+    __builtin_unwind_init();
     c->done = wf_world_stop(c->thread, c->attempt++);
     if (c->done) {
+        c->thread->current->sp = wf_stack_pointer(); /* frames of the collection itself are not searched: they change */
         collect_stopped(c);
         wf_world_resume();
     }

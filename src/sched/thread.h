@@ -76,7 +76,7 @@ struct wf_thread {
     const void *stop_context;  /* a signal stopped it: its registers, a ucontext_t */
     int64_t signal_after_ns;   /* initiator only, as `signalled` */
     bool signalled;
-    const void *stack_low;
+    const void *stack_low;     /* as stack_high: the lowest, as far as it may grow */
     const void *stack_high;    /* one past the highest address of its own stack; immutable after it is entered into its list */
     struct wf_tls_range {
         const void *low;

@@ -36,6 +36,7 @@
 #include "time/clock.h"
 
 enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
+static const size_t MAIN_STACK_GAP = (size_t)120 << 20; /* the kernel maps nothing so close below the main stack */
 static const int64_t PATIENCE_NS = 10000000; /* a busy machine deschedules threads for several */
 
 static struct {
@@ -91,20 +92,23 @@ static void chain(int signal, siginfo_t *info, void *context)
         world.previous.sa_handler(signal);
 }
 
-/* Whether the thread, outside the runtime, stands on the stack that its descriptors say. Not so in the midst of a
- * coroutine switch, and in a handler of the user's on a signal stack: what it left behind begins who knows where. */
-static bool stands_where_it_says(const struct wf_thread *thread, const char *sp)
+/* Whether the thread, outside the runtime, stands on the stack that its descriptors say. [W4] Not so for some instructions on
+ * the way from one stack to another (into a coroutine and out of it, and where a fresh routine loads its arguments), and in
+ * a handler of the user's on a signal stack: what it left behind begins who knows where. */
+static bool stands_where_it_says(const struct wf_thread *thread, const char *pc, const char *sp)
 {
     const struct wf_routine *r = thread->current;
     const char *low, *high;
+    if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
+        return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
+    if (pc >= (const char *)(uintptr_t)wf_switch_start && pc < wf_entry_end)
+        return false;
     if (r->wait.coro != NULL) {
         low = wf_hooks.coro_stack_low(r->wait.coro);
         high = (const char *)r->wait.coro;
     } else if ((r->flags & WF_FOREIGN) != 0) {
         low = thread->stack_low;
         high = thread->stack_high;
-    } else if (r == thread->scheduler) {
-        return true; /* nothing of the user's */
     } else if ((r->flags & WF_OWN_STACK) != 0) {
         low = r->extra->own_stack;
         high = low + r->extra->own_stack_size;
@@ -128,12 +132,14 @@ static void on_stop_signal(int signal, siginfo_t *info, void *context)
     int saved = errno;
     const ucontext_t *u = context;
 #if defined(__x86_64__)
-    if (!stands_where_it_says(thread, (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP]))
-        return; /* asked again soon */
-    thread->stop_sp = (char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP] - RED_ZONE;
+    const char *sp = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP];
+    const char *pc = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RIP];
 #else
 #error "the stack pointer of an interrupted thread"
 #endif
+    if (!stands_where_it_says(thread, pc, sp))
+        return; /* asked again soon */
+    thread->stop_sp = (void *)(uintptr_t)(sp - RED_ZONE);
     thread->stop_context = u;
     wait_for_resume(thread);
     thread->stop_context = NULL;
@@ -366,7 +372,8 @@ void wf_world_each_range(wf_range_fn *fn, void *arg)
         each_range_of_thread(t, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         each_range_of_thread(t, fn, arg);
-        each_stack(t->current, t->stack_high, fn, arg);
+        if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
+            each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
@@ -416,8 +423,12 @@ void wf_world_note_thread(struct wf_thread *thread)
     thread->n_tls = 0;
     dl_iterate_phdr(note_tls, thread);
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-        if (pthread_attr_getstack(&attr, &low, &size) == 0)
-            thread->stack_low = low, thread->stack_high = (char *)low + size;
+        if (pthread_attr_getstack(&attr, &low, &size) == 0) {
+            thread->stack_high = (char *)low + size;
+            if (gettid() == getpid() && size < MAIN_STACK_GAP)
+                size = MAIN_STACK_GAP; /* its limit may be raised later */
+            thread->stack_low = (const char *)thread->stack_high - size;
+        }
         pthread_attr_destroy(&attr);
     }
     errno = saved;
