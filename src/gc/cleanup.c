@@ -71,7 +71,7 @@ static bool append_locked(struct table *t, struct entry e)
 
 static bool append(struct table *t, struct entry e)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&all.lock);
     bool added = append_locked(t, e);
     wf_spinlock_unlock(&all.lock);
@@ -107,7 +107,7 @@ WF_PUBLIC weft_weak *weft_weak_make(void *p)
 /* Inside the runtime no collection can come between the look and the return. */
 WF_PUBLIC void *weft_weak_get(weft_weak *w)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     uintptr_t hidden = w->hidden;
     void *p = hidden != 0 ? shown(hidden) : NULL;
     weft_keep(p);
@@ -202,7 +202,7 @@ void wf_cleanups_look(void)
 
 static bool take_due(struct entry *ret_entry)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&all.lock);
     bool found = all.due.n != 0;
     if (found)

@@ -56,12 +56,6 @@ static struct {
     _Atomic uint64_t n_cycles;
 } stats;
 
-void wf_gc_configure(const struct wf_gc_config *wanted)
-{
-    config = *wanted;
-    wf_store_relaxed(&wf_heap.limit_bytes, config.limit_bytes);
-}
-
 /* ---- caches ---- */
 
 static bool make_heap_locked(void)
@@ -73,6 +67,15 @@ static bool make_heap_locked(void)
     wf_store_relaxed(&wf_heap.goal, config.percent < 0 ? INT64_MAX : LEAST_GOAL);
     caches.heap_ready = true;
     return true;
+}
+
+void wf_gc_configure(const struct wf_gc_config *wanted)
+{
+    config = *wanted;
+    wf_store_relaxed(&wf_heap.limit_bytes, config.limit_bytes);
+    wf_spinlock_lock(&caches.lock);
+    make_heap_locked(); /* before stacks take what address space there is; refused: tried again when it is needed */
+    wf_spinlock_unlock(&caches.lock);
 }
 
 static WF_NOINLINE struct wf_cache *make_cache(struct wf_thread *thread)
@@ -310,7 +313,7 @@ static WF_NOINLINE void *alloc_slow(struct wf_thread *thread, size_t size, enum 
 
 WF_INLINE void *allocate(size_t size, enum wf_kind kind)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     struct cache *c = thread->worker != NULL ? thread->worker->cache : thread->cache;
     if (WF_UNLIKELY(c == NULL || size > WF_SMALL_MOST))
         return alloc_slow(thread, size, kind, NULL);
@@ -334,7 +337,7 @@ WF_PUBLIC void *weft_alloc_data(size_t size)
 
 WF_PUBLIC void *weft__alloc_traced(size_t size, weft_trace_fn trace)
 {
-    return alloc_slow(wf_enter(), size, WF_KIND_TRACED, trace);
+    return alloc_slow(wf_enter_without_start(), size, WF_KIND_TRACED, trace);
 }
 
 WF_PUBLIC void *weft__alloc_array(size_t size, size_t n)
@@ -352,7 +355,7 @@ WF_PUBLIC void weft_free(void *p)
 {
     if (p == NULL)
         return;
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     int error = wf_heap_free(p);
     wf_leave(thread);
     if (error == -EALREADY)
@@ -363,7 +366,7 @@ WF_PUBLIC void weft_free(void *p)
 
 WF_PUBLIC size_t weft_size(const void *p)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     size_t size = wf_heap_size_of(p);
     wf_leave(thread);
     return size;
@@ -371,7 +374,7 @@ WF_PUBLIC size_t weft_size(const void *p)
 
 WF_PUBLIC void *weft_base(const void *p)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     void *base = wf_heap_base_of(p);
     wf_leave(thread);
     return base;
@@ -380,7 +383,7 @@ WF_PUBLIC void *weft_base(const void *p)
 static enum wf_kind kind_of(const void *p)
 {
     struct wf_cell cell;
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     bool found = wf_heap_find_object(p, &cell);
     wf_leave(thread);
     return found ? (enum wf_kind)cell.kind : WF_KIND_SCANNED;
@@ -429,7 +432,7 @@ WF_PUBLIC char *weft_sprintf(const char *format, ...)
 
 WF_PUBLIC void weft_gc(void)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     if (cache_of(thread) != NULL)
         thread = collect(thread, wf_load_relaxed(&stats.n_cycles));
     wf_leave(thread);
@@ -437,7 +440,7 @@ WF_PUBLIC void weft_gc(void)
 
 WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
 {
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     while (!wf_world_claim(&thread))
         ;
     struct wf_heap_stats heap = {0};

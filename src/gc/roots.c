@@ -87,7 +87,7 @@ WF_PUBLIC int weft_root_add(void *addr, size_t size)
 {
     if ((uintptr_t)addr % sizeof(void *) != 0 || addr == NULL || size == 0)
         return -EINVAL;
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&table.lock);
     int error = add_locked((uintptr_t)addr, size);
     wf_spinlock_unlock(&table.lock);
@@ -98,7 +98,7 @@ WF_PUBLIC int weft_root_add(void *addr, size_t size)
 WF_PUBLIC int weft_root_remove(void *addr)
 {
     int error = -ENOENT;
-    struct wf_thread *thread = wf_enter();
+    struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&table.lock);
     struct range *r = table.n_entries != 0 ? find(table.entries, table.n_entries, (uintptr_t)addr) : NULL;
     if (r != NULL && addr != NULL && r->address == (uintptr_t)addr) {

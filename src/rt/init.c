@@ -53,6 +53,7 @@ static struct {
 _Atomic int32_t wf_born_pending;
 
 static int ensure_started(void);
+static void ensure_prepared(void);
 
 static void each_root(void (*fn)(void *arg, const void *low, const void *high), void *arg)
 {
@@ -62,6 +63,7 @@ static void each_root(void (*fn)(void *arg, const void *low, const void *high), 
 
 struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
+    .ensure_prepared = ensure_prepared,
     .future_create = wf_future_create,
     .future_discard = wf_future_free,
     .future_settle = wf_future_settle,
@@ -174,7 +176,8 @@ arena:
     return error;
 }
 
-static int start_locked(const weft_config *user)
+/* What collected memory needs, with or without workers. */
+static int prepare_locked(const weft_config *user)
 {
     int error = wf_config_load(&state.config, user);
     if (error != 0)
@@ -191,6 +194,14 @@ static int start_locked(const weft_config *user)
                                            .limit_bytes = state.config.memory_limit,
                                            .trace = state.config.gc_trace,
                                            .verify = state.config.gc_verify});
+    return 0;
+}
+
+static int start_locked(const weft_config *user)
+{
+    int error = prepare_locked(user);
+    if (error != 0)
+        return error;
     if (state.config.locks)
         wf_lockdebug_enable();
     wf_deadlock_mode = state.config.deadlock;
@@ -204,11 +215,16 @@ static int start_locked(const weft_config *user)
     return error;
 }
 
+static void refuse_in_child(void)
+{
+    if (wf_load_relaxed(&state.forked) != 0)
+        wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+}
+
 static int start(const weft_config *user, bool must_be_new)
 {
     int saved = errno;
-    if (wf_load_relaxed(&state.forked) != 0)
-        wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+    refuse_in_child();
     if (wf_load_acquire(&state.running) != 0) /* without the lock: weft_stop holds it while it waits for routines */
         return must_be_new ? -EALREADY : 0;
     pthread_mutex_lock(&state.lock);
@@ -223,6 +239,17 @@ static int ensure_started(void)
     if (wf_load_acquire(&state.running) != 0 && wf_load_relaxed(&state.forked) == 0)
         return 0;
     return start(NULL, false);
+}
+
+static void ensure_prepared(void)
+{
+    int saved = errno;
+    refuse_in_child();
+    pthread_mutex_lock(&state.lock);
+    if (!state.prepared && prepare_locked(NULL) != 0)
+        wf_fatal("the signal of the collector cannot be handled");
+    pthread_mutex_unlock(&state.lock);
+    errno = saved;
 }
 
 WF_PUBLIC int weft_start(const weft_config *config)

@@ -11,6 +11,8 @@ enum { WF_TRACE_MOST = 64 };
 struct wf_hooks {
     /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
     int (*ensure_started)(void);
+    /* What can be done without starting it: the environment is read, threads can be stopped. */
+    void (*ensure_prepared)(void);
     /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. `tracker` is what the
      * start was told: to be left when the routine ends, and then nobody looks at the future; NULL for weft_async. */
     struct wf_future *(*future_create)(struct wf_worker *worker, struct wf_routine *routine, void *tracker);

@@ -85,11 +85,22 @@ static WF_COLD void end_own_wait(struct wf_routine *self)
     wf_leave(thread);
 }
 
+/* Somebody must notice when all wait for each other. */
+static WF_COLD void start_before_waiting(struct wf_thread *thread)
+{
+    thread->attached_without_start = false;
+    wf_leave(thread);
+    wf_hooks.ensure_started();
+    wf_enter();
+}
+
 /* `expire`: claims the wait for the time limit, if it can still be claimed. The thread keeps the time of deadlines too:
  * weft_stop() may take the workers away that would run their timers. */
 static int foreign_sleep(struct wf_thread *thread, int64_t limit_ns, bool (*expire)(void *), void *arg)
 {
     struct wf_routine *self = thread->current;
+    if (WF_UNLIKELY(thread->attached_without_start))
+        start_before_waiting(thread);
     int64_t deadline_ns = (self->flags & WF_SCOPED) != 0 ? wf_hooks.frames_deadline(self) : WF_FUTEX_FOREVER;
     wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
     __builtin_unwind_init();

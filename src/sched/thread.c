@@ -450,7 +450,6 @@ static void make_foreign_key(void)
 static struct wf_thread *attach(void)
 {
     int saved = errno;
-    wf_hooks.ensure_started(); /* a failure is reported by the call that needs a worker: weft_go, a timer */
     pthread_once(&foreign_once, make_foreign_key);
     struct wf_thread *thread = thread_create_block(WF_FOREIGN);
     if (thread == NULL)
@@ -499,6 +498,14 @@ void wf_thread_abandon(struct wf_thread *thread)
         thread_destroy_block(thread);
 }
 
+WF_COLD struct wf_thread *wf_thread_attach(void)
+{
+    wf_hooks.ensure_prepared();
+    struct wf_thread *thread = attach();
+    thread->attached_without_start = true;
+    return thread;
+}
+
 /* ---- entering the slow way ---- */
 
 /* The worker is gone: queue the routine for the others and become a spare thread. Returns on whichever thread the
@@ -528,8 +535,10 @@ static WF_NOINLINE void give_up_cpu(struct wf_thread *thread)
 
 WF_COLD struct wf_thread *wf_enter_slow(struct wf_thread *thread)
 {
-    if (thread == NULL)
+    if (thread == NULL) {
+        wf_hooks.ensure_started(); /* a failure is reported by the call that needs a worker: weft_go, a timer */
         thread = attach();
+    }
     for (;;) {
         wf_store_relaxed(&thread->in_rt, 1);
         wf_compiler_barrier();

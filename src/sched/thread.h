@@ -67,6 +67,8 @@ struct wf_thread {
     void *signal_stack;
     bool asked_for_signal_stack; /* plain thread: it has created a coroutine */
 
+    bool attached_without_start; /* plain thread: it has only used what needs no worker */
+
     void *cache; /* plain thread: its share of the collected heap: gc/collect.c; NULL: none yet */
 
     /* Standing still: world.h. */
@@ -116,17 +118,31 @@ WF_INLINE struct wf_thread *wf_thread_self(void)
  * continues on another thread). Returns the thread we are on, inside the runtime. Starts the runtime if need be. */
 struct wf_thread *wf_enter_slow(struct wf_thread *thread);
 
-/* [G1][G2] Every public function that touches the scheduler begins with it. */
-WF_INLINE struct wf_thread *wf_enter(void)
+/* [G1][G2] */
+WF_INLINE struct wf_thread *wf_enter_as(struct wf_thread *thread)
 {
-    struct wf_thread *thread = wf_thread_self();
-    if (WF_UNLIKELY(thread == NULL))
-        return wf_enter_slow(NULL);
     wf_store_relaxed(&thread->in_rt, 1);
     wf_compiler_barrier();
     if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0))
         return wf_enter_slow(thread);
     return thread;
+}
+
+/* Every public function that touches the scheduler begins with it. */
+WF_INLINE struct wf_thread *wf_enter(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    return WF_LIKELY(thread != NULL) ? wf_enter_as(thread) : wf_enter_slow(NULL);
+}
+
+/* The calling plain thread is entered into its list; the runtime need not run. */
+struct wf_thread *wf_thread_attach(void);
+
+/* wf_enter() for calls that need no worker: the runtime is not started. */
+WF_INLINE struct wf_thread *wf_enter_without_start(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    return wf_enter_as(WF_LIKELY(thread != NULL) ? thread : wf_thread_attach());
 }
 
 /* Waits while somebody holds this thread's worker or the world stands still. True: the worker was taken. Inside the
