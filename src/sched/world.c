@@ -82,6 +82,7 @@ WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
         thread->stop_sp = wf_stack_pointer();
     thread->stop_context = NULL;
     wait_for_resume(thread);
+    wf_compiler_barrier(); /* not a tail call, which would first take the registers out of this frame again */
 }
 
 static void chain(int signal, siginfo_t *info, void *context)
