@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@
 #include "sched/world.h"
 #include "time/clock.h"
 
-enum { LEAST_GOAL = 4 << 20, MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000 };
+enum { LEAST_GOAL = 4 << 20, N_PAUSES = 24, RETRY_NS = 500000, WORTH_HELP_NS = 50000 };
 
 struct cache {
     struct wf_cache cache;
@@ -138,9 +139,7 @@ struct cycle {
 
 static void mark_range(void *arg, const void *low, const void *high)
 {
-    uintptr_t from = ((uintptr_t)low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
-    if (from < (uintptr_t)high)
-        wf_mark_range(((struct cycle *)arg)->marker, (const void *)from, high);
+    wf_mark_range(arg, low, high);
 }
 
 static void verify_range(void *arg, const void *low, const void *high)
@@ -156,12 +155,25 @@ static void verify_roots(struct wf_verifier *v, void *arg)
     wf_roots_each(verify_range, v);
 }
 
-/* What a stopped thread does: there is nothing for it but what others have found. */
+/* What a stopped thread does. */
 static void help(void)
 {
     struct wf_marker *m = wf_mark_join();
-    if (m != NULL)
-        wf_mark_drain(m);
+    if (m == NULL)
+        return;
+    while (wf_roots_take_job(mark_range, m))
+        ;
+    wf_mark_drain(m);
+}
+
+/* As many as may run routines; plain threads alone: as many as there are CPUs. */
+static unsigned most_markers(void)
+{
+    cpu_set_t cpus;
+    unsigned n = wf_n_workers;
+    if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+        n = (unsigned)CPU_COUNT(&cpus);
+    return n == 0 ? 1 : n < WF_MARKERS_MOST ? n : WF_MARKERS_MOST;
 }
 
 static void flush_caches(void)
@@ -192,12 +204,17 @@ static void set_goal(void)
 static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
+    unsigned n_markers = most_markers();
     flush_caches();
-    wf_mark_start(MARKERS);
+    wf_roots_begin();
+    wf_mark_start(n_markers);
     c->marker = wf_mark_join();
     wf_store_release(&wf_world_help, help);
-    wf_world_call_helpers();
-    wf_roots_each(mark_range, c);
+    if (stats.info.roots_ns + stats.info.mark_ns > WORTH_HELP_NS) /* last time; or whoever is awake will do */
+        wf_world_call_helpers(n_markers - 1);
+    wf_roots_each_unshared(mark_range, c->marker);
+    while (wf_roots_take_job(mark_range, c->marker))
+        ;
     c->rooted = wf_now_ns();
     wf_mark_drain(c->marker);
     c->marked = wf_now_ns();

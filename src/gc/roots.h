@@ -17,4 +17,10 @@
 /* The world is stopped, and the calling thread is inside of a dl_iterate_phdr(), so that no object comes or goes. */
 void wf_roots_each(wf_range_fn *fn, void *arg);
 
+/* The same in shares, for several markers: one thread begins, before others may take, and does what cannot be shared; then
+ * each takes jobs until there are none. */
+void wf_roots_begin(void);
+void wf_roots_each_unshared(wf_range_fn *fn, void *arg);
+bool wf_roots_take_job(wf_range_fn *fn, void *arg);
+
 #endif

@@ -55,12 +55,6 @@ _Atomic int32_t wf_born_pending;
 static int ensure_started(void);
 static void ensure_prepared(void);
 
-static void each_root(void (*fn)(void *arg, const void *low, const void *high), void *arg)
-{
-    wf_locals_each_range(fn, arg);
-    wf_coro_each_stack(fn, arg);
-}
-
 struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
     .ensure_prepared = ensure_prepared,
@@ -74,7 +68,8 @@ struct wf_hooks wf_hooks = {
     .frames_deadline = wf_frames_deadline,
     .frames_pass = wf_frames_pass,
     .end_locals = wf_locals_end,
-    .each_root = each_root,
+    .each_root = wf_coro_each_stack,
+    .locals_of = wf_locals_of,
     .each_outer_stack = wf_coro_each_outer_stack,
     .coro_stack_low = wf_coro_stack_low,
     .cache_retire = wf_gc_cache_retire,
