@@ -36,7 +36,7 @@
 #include "sched/world.h"
 #include "time/clock.h"
 
-enum { LEAST_GOAL = 4 << 20, N_PAUSES = 24, RETRY_NS = 500000, WORTH_HELP_NS = 50000 };
+enum { LEAST_GOAL = 4 << 20, N_PAUSES = 24, RETRY_NS = 500000, WORTH_HELP_NS = 200000 };
 
 struct cache {
     struct wf_cache cache;
@@ -210,7 +210,7 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     wf_mark_start(n_markers);
     c->marker = wf_mark_join();
     wf_store_release(&wf_world_help, help);
-    if (stats.info.roots_ns + stats.info.mark_ns > WORTH_HELP_NS) /* last time; or whoever is awake will do */
+    if (stats.info.roots_ns + stats.info.mark_ns > WORTH_HELP_NS) /* last time; to wake a thread takes 50 us */
         wf_world_call_helpers(n_markers - 1);
     wf_roots_each_unshared(mark_range, c->marker);
     while (wf_roots_take_job(mark_range, c->marker))

@@ -187,7 +187,7 @@ void wf_roots_each(wf_range_fn *fn, void *arg)
 
 /* ---- in shares ---- */
 
-enum { ROUTINES_A_JOB = 512, ENTRIES_A_JOB = 4096, PIECE_BYTES = 128 << 10, PIECES_MOST = 256 };
+enum { ROUTINES_A_JOB = 512, PARTS_OF_CHUNK = 16, ENTRIES_A_JOB = 4096, PIECE_BYTES = 128 << 10, PIECES_MOST = 256 };
 
 /* Written by wf_roots_begin(), but for `next`. Jobs are numbered: pieces of segments, which only the initiator may ask the
  * loader for; then chunks of objects, routines, parts of the table. */
@@ -247,8 +247,12 @@ bool wf_roots_take_job(wf_range_fn *fn, void *arg)
     size_t job = wf_add_relaxed(&jobs.next, 1);
     if (is_among(&job, jobs.n_pieces, 1)) {
         fn(arg, jobs.pieces[job].low, jobs.pieces[job].high);
-    } else if (is_among(&job, jobs.n_chunks, 1)) {
-        fn(arg, jobs.chunks[job].low, jobs.chunks[job].high);
+    } else if (is_among(&job, jobs.n_chunks * PARTS_OF_CHUNK, 1)) {
+        const char *low = jobs.chunks[job / PARTS_OF_CHUNK].low;
+        size_t size = (size_t)((const char *)jobs.chunks[job / PARTS_OF_CHUNK].high - low);
+        size_t part = (size / PARTS_OF_CHUNK + sizeof(void *)) & -sizeof(void *), from = job % PARTS_OF_CHUNK * part;
+        if (from < size)
+            fn(arg, low + from, low + (size - from > part ? from + part : size));
     } else if (is_among(&job, jobs.n_routines, ROUTINES_A_JOB)) {
         size_t from = job * ROUTINES_A_JOB, to = from + ROUTINES_A_JOB;
         wf_world_each_routine_range((uint32_t)from, (uint32_t)(to < jobs.n_routines ? to : jobs.n_routines), fn, arg);
