@@ -7,6 +7,7 @@
 #include <weft/coro.h>
 #include <weft/debug.h>
 #include <weft/future.h>
+#include <weft/gc.h>
 #include <weft/panic.h>
 #include <weft/routine.h>
 #include <weft/runtime.h>

@@ -16,7 +16,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <weft/gc.h>
 
+#include "gc/collect.h"
 #include "sched/object.h"
 #include "sched/park.h"
 #include "sched/sched.h"
@@ -139,7 +141,7 @@ void wf_chan_finish(struct wf_thread *thread, struct weft__chan *c, const struct
     if (rest->peer != NULL)
         complete(thread, rest->peer, 0);
     if (WF_UNLIKELY(rest->unused != NULL))
-        free(rest->unused);
+        wf_heap_free(rest->unused);
 }
 
 /* ---- waiting ---- */
@@ -363,7 +365,7 @@ static WF_NOINLINE int recv_buffered(struct wf_thread *thread, struct weft__chan
     wf_store_release(&c->count, count_of(c) - 1);
     wf_chan_unlock(c);
     if (WF_UNLIKELY(done != NULL))
-        free(done);
+        wf_heap_free(done);
     wf_leave(thread);
     return 0;
 }
@@ -476,11 +478,11 @@ WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
     if (!unbounded &&
         (capacity > PTRDIFF_MAX || __builtin_mul_overflow(capacity, elem_size, &bytes) || bytes > most_bytes))
         wf_misuse("weft_chan_make: absurd capacity: %zu elements of %zu bytes", capacity, elem_size);
-    if (bytes != 0 && (buffer = wf_chan_allocate(bytes)) == NULL)
+    if (bytes != 0 && (buffer = weft_alloc(bytes)) == NULL)
         return NULL;
     struct weft__chan *c = wf_object_alloc(sizeof(*c));
     if (c == NULL) {
-        free(buffer);
+        weft_free(buffer);
         return NULL;
     }
     c->elem_size = elem_size;

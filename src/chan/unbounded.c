@@ -14,6 +14,7 @@
  *   limit == 0 (and not closed)  if and only if  first == NULL or write == write_end.
  */
 #include "chan/chan.h"
+#include "gc/collect.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,7 +87,8 @@ WF_NOINLINE struct wf_segment *wf_chan_read_segment_done(struct weft__chan *c)
 
 WF_COLD int wf_chan_add_segment(struct weft__chan *c)
 {
-    struct wf_segment *segment = wf_chan_allocate(sizeof(*segment) + segment_size(c->elem_size));
+    struct wf_segment *segment =
+        wf_gc_alloc(wf_thread_self(), sizeof(*segment) + segment_size(c->elem_size), WF_KIND_SCANNED);
     if (segment == NULL)
         return -ENOMEM;
     wf_chan_lock(c);
@@ -103,6 +105,7 @@ WF_COLD int wf_chan_add_segment(struct weft__chan *c)
         segment = NULL;
     }
     wf_chan_unlock(c);
-    free(segment);
+    if (segment != NULL)
+        wf_heap_free(segment);
     return 0;
 }

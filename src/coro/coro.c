@@ -39,11 +39,11 @@ static uint32_t cache_size(void)
 WF_INLINE void enter(struct wf_routine *r, struct weft_coro *c)
 {
     struct wf_try *top = r->wait.try_top;
-    c->sp = NULL;
-    wf_compiler_barrier();
     c->resumer = r->wait.coro;
     wf_compiler_barrier();
     r->wait.coro = c;
+    wf_compiler_barrier();
+    c->sp = NULL; /* not before: from here to the switch nobody stops here, see [W4] in sched/world.c */
     wf_compiler_barrier();
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();
@@ -59,6 +59,54 @@ WF_INLINE void leave(struct wf_routine *r, struct weft_coro *c)
     r->wait.try_top = c->try_top;
     wf_compiler_barrier();
     c->try_top = top;
+}
+
+/* ---- all of them, for the collector ---- */
+
+static struct {
+    struct wf_spinlock lock;
+    struct wf_link ring; /* lock; next NULL: never used */
+} coros;
+
+static void enlist(struct weft_coro *c)
+{
+    wf_spinlock_lock(&coros.lock);
+    if (coros.ring.next == NULL)
+        coros.ring.next = coros.ring.prev = &coros.ring;
+    c->fn = NULL;
+    c->all = (struct wf_link){.next = &coros.ring, .prev = coros.ring.prev};
+    coros.ring.prev->next = &c->all;
+    coros.ring.prev = &c->all;
+    wf_spinlock_unlock(&coros.lock);
+}
+
+static void delist(struct weft_coro *c)
+{
+    struct wf_thread *thread = wf_enter(); /* not to be stopped with the lock held */
+    wf_spinlock_lock(&coros.lock);
+    c->all.prev->next = c->all.next;
+    c->all.next->prev = c->all.prev;
+    wf_spinlock_unlock(&coros.lock);
+    wf_leave(thread);
+}
+
+void wf_coro_each_stack(void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    for (struct wf_link *link = coros.ring.next; link != NULL && link != &coros.ring; link = link->next) {
+        struct weft_coro *c = wf_container_of(link, struct weft_coro, all);
+        if (c->fn == NULL)
+            continue;
+        fn(arg, c, c + 1);
+        if (c->sp != NULL)
+            fn(arg, c->sp, c);
+    }
+}
+
+void wf_coro_each_outer_stack(const struct wf_routine *r, const void *high,
+                              void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    for (const struct weft_coro *c = r->wait.coro; c != NULL; c = c->resumer)
+        fn(arg, c->resumer_sp, c->resumer != NULL ? (const void *)c->resumer : high);
 }
 
 /* ---- the stack that a coroutine is on top of ---- */
@@ -83,6 +131,7 @@ static WF_NOINLINE struct weft_coro *borrow_stack(void)
     c->slot = slot;
     c->own_stack = NULL;
     c->stack_size = wf_arena.slot_size;
+    enlist(c);
     return c;
 }
 
@@ -99,6 +148,7 @@ static WF_NOINLINE struct weft_coro *map_stack(size_t least)
     struct weft_coro *c = place_record((char *)stack + size - WF_STACK_HEADROOM);
     c->own_stack = stack;
     c->stack_size = size;
+    enlist(c);
     return c;
 }
 
@@ -332,16 +382,28 @@ WF_PUBLIC weft_coro *weft_coro_current(void)
 
 /* ---- destroy ---- */
 
+/* Inside the runtime. */
+static void return_slot(struct weft_coro *c)
+{
+    uint32_t slot = c->slot;
+    wf_spinlock_lock(&coros.lock);
+    c->all.prev->next = c->all.next;
+    c->all.next->prev = c->all.prev;
+    wf_spinlock_unlock(&coros.lock);
+    wf_slot_return(slot);
+}
+
 static WF_NOINLINE void return_some(struct wf_worker *worker)
 {
     while (worker->n_free_coros > cache_size() / 2)
-        wf_slot_return(take_cached(worker)->slot);
+        return_slot(take_cached(worker));
 }
 
 static void release(struct weft_coro *c)
 {
     wf_coro_switch_gone(c);
     if (WF_UNLIKELY(c->own_stack != NULL)) {
+        delist(c);
         wf_own_stack_unmap(c->own_stack, c->stack_size);
         return;
     }
@@ -356,7 +418,7 @@ static void release(struct weft_coro *c)
         if (++worker->n_free_coros > cache_size())
             return_some(worker);
     } else {
-        wf_slot_return(c->slot);
+        return_slot(c);
     }
     wf_leave(thread);
 }

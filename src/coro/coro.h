@@ -38,6 +38,7 @@ struct WF_ALIGNED_LINE weft_coro {
     void *own_stack; /* a mapping of stack_size bytes; NULL: of the default class */
     size_t stack_size;
     struct weft_coro *next; /* free: the worker's list */
+    struct wf_link all;     /* coros.lock: every one that has a stack */
 #if WF_ASAN || WF_TSAN
     void (*call)(void);      /* see switch.h */
     void *fibre;             /* TSan: its own */
@@ -47,8 +48,13 @@ struct WF_ALIGNED_LINE weft_coro {
 #endif
 };
 #if !WF_ASAN && !WF_TSAN
-_Static_assert(sizeof(struct weft_coro) <= 128, "two lines a coroutine");
+_Static_assert(sizeof(struct weft_coro) <= 192, "three lines a coroutine");
 #endif
+
+/* hooks.each_outer_stack, and the stacks of all that are suspended; while the world stands still. */
+void wf_coro_each_outer_stack(const struct wf_routine *r, const void *high,
+                              void (*fn)(void *arg, const void *low, const void *high), void *arg);
+void wf_coro_each_stack(void (*fn)(void *arg, const void *low, const void *high), void *arg);
 
 /* Lowest usable address of its stack. */
 const char *wf_coro_stack_low(const struct weft_coro *c);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "gc/cellcheck.h"
@@ -156,12 +157,23 @@ static bool reserve_all(size_t n_units)
 static bool grow(size_t n, enum wf_zone zone); /* free runs */
 static bool more_lines(void);                 /* state bytes */
 
+/* Where address space is limited, stacks need some too. */
+static size_t most_bytes(void)
+{
+    struct rlimit limit;
+    size_t most = WF_TSAN ? TIB / 16 : TIB;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        while (most > limit.rlim_cur / 4)
+            most /= 2;
+    return most;
+}
+
 int wf_heap_init(size_t limit_hint)
 {
     if (wf_heap.base)
         return -EALREADY;
     int saved_errno = errno;
-    size_t n_units = (WF_TSAN ? TIB / 16 : TIB) >> WF_UNIT_SHIFT;
+    size_t n_units = most_bytes() >> WF_UNIT_SHIFT;
     if (wf_heap_stress.reserve_units)
         n_units = wf_heap_stress.reserve_units;
     while (n_units >= LEAST_UNITS && !reserve_all(n_units))

@@ -162,6 +162,10 @@ static bool read_gc_trace(struct wf_config *c, const char *text)
 {
     return read_bool(&c->gc_trace, text);
 }
+static bool read_gc_verify(struct wf_config *c, const char *text)
+{
+    return read_bool(&c->gc_verify, text);
+}
 static bool read_leak(struct wf_config *c, const char *text)
 {
     return read_bool(&c->leak, text);
@@ -180,6 +184,7 @@ static const struct setting debug_keys[] = {
     {"deadlock", read_deadlock, "off, report or error"},
     {"dump", read_dump_signal, "the name of a signal, as SIGUSR1"},
     {"gctrace", read_gc_trace, "0 or 1"},
+    {"gcverify", read_gc_verify, "0 or 1"},
     {"guard", read_guard, "0 or 1"},
     {"io", read_io_trace, "0 or 1"},
     {"leak", read_leak, "0 or 1"},

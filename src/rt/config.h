@@ -33,7 +33,7 @@ struct wf_config {
     enum wf_deadlock_mode deadlock;
     bool locks; /* watch the order in which mutexes are locked */
     bool no_membarrier, no_guard_install;
-    bool leak, gc_trace, io_trace;
+    bool leak, gc_trace, gc_verify, io_trace;
     unsigned sched_trace_ms; /* 0: none */
     int dump_signal;         /* 0: none */
     char trace_file[256];    /* "": none */

@@ -14,11 +14,13 @@
 #include "base/assert.h"
 #include "base/membarrier.h"
 #include "chan/chan.h"
+#include "coro/coro.h"
 #include "chan/select.h"
 #include "debug/backtrace.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
 #include "debug/watch.h"
+#include "gc/collect.h"
 #include "rt/config.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
@@ -27,6 +29,7 @@
 #include "sched/pool.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
+#include "sched/world.h"
 #include "scope/future.h"
 #include "scope/group.h"
 #include "scope/local.h"
@@ -50,9 +53,17 @@ static struct {
 _Atomic int32_t wf_born_pending;
 
 static int ensure_started(void);
+static void ensure_prepared(void);
+
+static void each_root(void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    wf_locals_each_range(fn, arg);
+    wf_coro_each_stack(fn, arg);
+}
 
 struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
+    .ensure_prepared = ensure_prepared,
     .future_create = wf_future_create,
     .future_discard = wf_future_free,
     .future_settle = wf_future_settle,
@@ -63,6 +74,10 @@ struct wf_hooks wf_hooks = {
     .frames_deadline = wf_frames_deadline,
     .frames_pass = wf_frames_pass,
     .end_locals = wf_locals_end,
+    .each_root = each_root,
+    .each_outer_stack = wf_coro_each_outer_stack,
+    .coro_stack_low = wf_coro_stack_low,
+    .cache_retire = wf_gc_cache_retire,
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
@@ -161,7 +176,8 @@ arena:
     return error;
 }
 
-static int start_locked(const weft_config *user)
+/* What collected memory needs, with or without workers. */
+static int prepare_locked(const weft_config *user)
 {
     int error = wf_config_load(&state.config, user);
     if (error != 0)
@@ -169,24 +185,46 @@ static int start_locked(const weft_config *user)
     if (!state.prepared) {
         wf_membarrier_init(state.config.no_membarrier);
         pthread_atfork(NULL, NULL, after_fork_in_child);
+        error = wf_world_init();
+        if (error != 0)
+            return error;
         state.prepared = true;
     }
+    wf_gc_configure(&(struct wf_gc_config){.percent = state.config.gc_percent,
+                                           .limit_bytes = state.config.memory_limit,
+                                           .trace = state.config.gc_trace,
+                                           .verify = state.config.gc_verify});
+    return 0;
+}
+
+static int start_locked(const weft_config *user)
+{
+    int error = prepare_locked(user);
+    if (error != 0)
+        return error;
     if (state.config.locks)
         wf_lockdebug_enable();
     wf_deadlock_mode = state.config.deadlock;
     wf_on_panic = user != NULL ? user->on_panic : NULL;
     wf_on_panic_arg = user != NULL ? user->on_panic_arg : NULL;
+    wf_world_hold();
     error = bring_up(&state.config);
+    wf_world_release();
     if (error == 0)
         wf_store_release(&state.running, 1);
     return error;
 }
 
+static void refuse_in_child(void)
+{
+    if (wf_load_relaxed(&state.forked) != 0)
+        wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+}
+
 static int start(const weft_config *user, bool must_be_new)
 {
     int saved = errno;
-    if (wf_load_relaxed(&state.forked) != 0)
-        wf_fatal("a child of fork() used weft: it has none of the runtime's threads; only exec and _exit work there");
+    refuse_in_child();
     if (wf_load_acquire(&state.running) != 0) /* without the lock: weft_stop holds it while it waits for routines */
         return must_be_new ? -EALREADY : 0;
     pthread_mutex_lock(&state.lock);
@@ -201,6 +239,17 @@ static int ensure_started(void)
     if (wf_load_acquire(&state.running) != 0 && wf_load_relaxed(&state.forked) == 0)
         return 0;
     return start(NULL, false);
+}
+
+static void ensure_prepared(void)
+{
+    int saved = errno;
+    refuse_in_child();
+    pthread_mutex_lock(&state.lock);
+    if (!state.prepared && prepare_locked(NULL) != 0)
+        wf_fatal("the signal of the collector cannot be handled");
+    pthread_mutex_unlock(&state.lock);
+    errno = saved;
 }
 
 WF_PUBLIC int weft_start(const weft_config *config)
@@ -250,14 +299,12 @@ static bool plain_thread_inside(struct wf_thread *self)
     return inside;
 }
 
-/* In the midst of a retirement some may be on the way from one worker to another: hence the lock. */
+/* Nobody is in the midst of a retirement. */
 static void clear_timers(void)
 {
-    pthread_mutex_lock(&wf_pools.lock);
     for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
         for (uint32_t i = 0; i < wf_load_acquire(&pool->n_slots); i++)
             wf_timers_clear(&pool->workers[i].timers);
-    pthread_mutex_unlock(&wf_pools.lock);
 }
 
 static void tear_down(void)
@@ -292,17 +339,27 @@ WF_PUBLIC int weft_stop(void)
     thread = wf_enter();
     while (live_routines() > 0) {
         end_all_waits(thread);
+        wf_leave(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        thread = wf_enter();
     }
     /* No timer may start anything any more; then everybody must be out of the queues that are taken away. */
+    wf_leave(thread);
+    wf_pools_enter(); /* in the midst of a retirement some may be on the way from one worker to another */
     clear_timers();
+    wf_pools_leave();
+    thread = wf_enter();
     while (!wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
         end_all_waits(thread);
+        wf_leave(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        thread = wf_enter();
     }
     wf_leave(thread);
     wf_store_release(&state.running, 0);
+    wf_world_hold();
     tear_down();
+    wf_world_release();
     wf_pilot_hold_deadlock(-1);
     pthread_mutex_unlock(&state.lock);
     return 0;

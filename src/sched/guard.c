@@ -11,7 +11,8 @@ bool wf_guard_seize(struct wf_thread *thread)
             return false;
     } while (!wf_cas_seq_cst(&thread->attn, &attn, attn | WF_ATTN_HOLD)); /* [G3] */
     wf_heavy_fence();
-    if (wf_load_acquire(&thread->in_rt) == 0) /* [G4] */
+    /* [G4]; one that dozes is in the midst of something of the runtime's. It says so before it sets in_rt to 0. */
+    if (wf_load_acquire(&thread->in_rt) == 0 && wf_load_relaxed(&thread->dozing) == 0)
         return true;
     wf_guard_release(thread, false);
     return false;

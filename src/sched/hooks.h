@@ -11,6 +11,8 @@ enum { WF_TRACE_MOST = 64 };
 struct wf_hooks {
     /* Starts the runtime if it does not run. 0 or a negative errno. Called outside the runtime. */
     int (*ensure_started)(void);
+    /* What can be done without starting it: the environment is read, threads can be stopped. */
+    void (*ensure_prepared)(void);
     /* A future for a routine that is about to start; NULL when out of memory. Inside the runtime. `tracker` is what the
      * start was told: to be left when the routine ends, and then nobody looks at the future; NULL for weft_async. */
     struct wf_future *(*future_create)(struct wf_worker *worker, struct wf_routine *routine, void *tracker);
@@ -39,6 +41,15 @@ struct wf_hooks {
     size_t (*trace_take)(uintptr_t *ret_trace, size_t most, const void *caller);
     /* A line on stderr for each, WF_TRACE_MOST at most. Outside the runtime. */
     void (*trace_print)(const uintptr_t *trace, size_t n);
+    /* While the world is stopped: names what the rooms above the collector hold for the user. */
+    void (*each_root)(void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* The same for the stacks that a routine in a coroutine has left to get there; its own ends at `high`. */
+    void (*each_outer_stack)(const struct wf_routine *r, const void *high,
+                             void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* The lowest address of the stack of a coroutine. Async-signal-safe. */
+    const char *(*coro_stack_low)(const struct weft_coro *c);
+    /* A plain thread ends, or a worker is to be forgotten: its share of the collected heap. Inside the runtime. */
+    void (*cache_retire)(void *cache);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
     /* Once a round of the pilot. */

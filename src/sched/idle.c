@@ -476,7 +476,7 @@ static bool called_away(struct wf_worker *worker)
 /* There are more workers than the pool is to have: this one goes. False: it stays after all. */
 static WF_COLD bool retire(struct wf_thread *thread, struct wf_worker *worker)
 {
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_pools_lock_inside(thread);
     bool goes = wf_worker_is_surplus(worker);
     if (goes) {
         if (wf_load_relaxed(&worker->state) == WF_WORKER_SEARCHING)
@@ -527,8 +527,10 @@ static struct wf_routine *spin(struct wf_thread *thread, struct wf_worker *worke
 static bool sleep_as(struct wf_thread *thread, struct wf_worker *worker, enum wf_worker_state state, int64_t deadline)
 {
     int timed_out = 0;
+    wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0 && timed_out == 0 && wf_load_relaxed(&wf_threads.stopping) == 0)
         timed_out = wf_futex_wait(&thread->wake, 0, deadline);
+    wf_doze_end(thread);
     if (claim_sleeper(worker, state)) {
         if (state == WF_WORKER_PARKED)
             wf_pilot_wake();

@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
+#include "base/assert.h"
 #include "base/compiler.h"
 #include "base/spinlock.h"
+#include "sched/thread.h"
 #include "sched/worker.h"
 
 enum { FIRST_CHUNK = 256 << 10, CHUNK = 2 << 20, ALIGN = 64, WORKER_SHARE = 16 << 10 };
@@ -20,7 +23,27 @@ enum { FIRST_CHUNK = 256 << 10, CHUNK = 2 << 20, ALIGN = 64, WORKER_SHARE = 16 <
 static struct {
     struct wf_spinlock lock;
     char *at, *end; /* lock */
+    struct wf_object_chunk *chunks; /* lock */
+    uint32_t n_chunks, chunks_size;
 } arena;
+
+/* Notes a chunk, for walks over all. In memory of its own: the chunks are all handed out. */
+static void note(void *p, size_t size)
+{
+    static struct wf_object_chunk first[64];
+    if (arena.n_chunks == arena.chunks_size) {
+        uint32_t more = arena.chunks_size != 0 ? arena.chunks_size * 4 : 64;
+        struct wf_object_chunk *chunks = first;
+        if (arena.chunks_size != 0) {
+            chunks = mmap(NULL, more * sizeof(*chunks), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            WF_CHECK(chunks != MAP_FAILED); /* a few pages for gigabytes of handles */
+            memcpy(chunks, arena.chunks, arena.n_chunks * sizeof(*chunks));
+        }
+        arena.chunks = chunks;
+        arena.chunks_size = more;
+    }
+    arena.chunks[arena.n_chunks++] = (struct wf_object_chunk){p, (char *)p + size};
+}
 
 static void *map(size_t size)
 {
@@ -54,16 +77,21 @@ static bool add_chunk_locked(void)
         return false;
     arena.at = chunk;
     arena.end = chunk + (first ? FIRST_CHUNK : CHUNK);
+    note(chunk, (size_t)(arena.end - chunk));
     return true;
 }
 
-void *wf_object_alloc(size_t size)
+static void *object_alloc(size_t size)
 {
     int saved = errno;
     void *p = NULL;
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size >= FIRST_CHUNK / 8) {
+        wf_spinlock_lock(&arena.lock);
         p = map(size);
+        if (p != NULL)
+            note(p, size);
+        wf_spinlock_unlock(&arena.lock);
     } else {
         wf_spinlock_lock(&arena.lock);
         if ((size_t)(arena.end - arena.at) >= size || add_chunk_locked()) {
@@ -73,6 +101,17 @@ void *wf_object_alloc(size_t size)
         wf_spinlock_unlock(&arena.lock);
     }
     errno = saved;
+    return p;
+}
+
+void *wf_object_alloc(size_t size)
+{
+    struct wf_thread *thread = wf_thread_self();
+    if (thread == NULL || wf_load_relaxed(&thread->in_rt) != 0)
+        return object_alloc(size);
+    thread = wf_enter(); /* no signal is to stop it with the lock held */
+    void *p = object_alloc(size);
+    wf_leave(thread);
     return p;
 }
 
@@ -91,4 +130,10 @@ void *wf_object_cell(struct wf_worker *worker)
     void *p = worker->cells;
     worker->cells += ALIGN;
     return p;
+}
+
+uint32_t wf_object_chunks(const struct wf_object_chunk **ret_chunks)
+{
+    *ret_chunks = arena.chunks;
+    return arena.n_chunks;
 }

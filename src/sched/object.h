@@ -9,9 +9,16 @@
 #define WEFT_SCHED_OBJECT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zeroed, aligned to 64 bytes; NULL when out of memory. Any thread; takes a lock. */
 void *wf_object_alloc(size_t size);
+
+/* All memory that was ever handed out, while the world is stopped. */
+struct wf_object_chunk {
+    const void *low, *high;
+};
+uint32_t wf_object_chunks(const struct wf_object_chunk **ret_chunks);
 
 struct wf_worker;
 /* The same for one line of memory, from the worker's own share: no lock. NULL worker: as above. */

@@ -75,7 +75,8 @@ WF_COLD void wf_ready_slow(struct wf_thread *thread, struct wf_routine *r)
 
 /* ---- plain threads ---- */
 
-/* A deadline that the thread is in has passed: it ends its own wait as its timer would, unless somebody was faster. */
+/* A deadline that the thread is in has passed: it ends its own wait as its timer would, unless somebody was faster. It
+ * dozes on: what the collector is to see of its stack lies above. */
 static WF_COLD void end_own_wait(struct wf_routine *self)
 {
     struct wf_thread *thread = wf_enter();
@@ -84,14 +85,27 @@ static WF_COLD void end_own_wait(struct wf_routine *self)
     wf_leave(thread);
 }
 
+/* Somebody must notice when all wait for each other. */
+static WF_COLD void start_before_waiting(struct wf_thread *thread)
+{
+    thread->attached_without_start = false;
+    wf_leave(thread);
+    wf_hooks.ensure_started();
+    wf_enter();
+}
+
 /* `expire`: claims the wait for the time limit, if it can still be claimed. The thread keeps the time of deadlines too:
  * weft_stop() may take the workers away that would run their timers. */
 static int foreign_sleep(struct wf_thread *thread, int64_t limit_ns, bool (*expire)(void *), void *arg)
 {
     struct wf_routine *self = thread->current;
+    if (WF_UNLIKELY(thread->attached_without_start))
+        start_before_waiting(thread);
     int64_t deadline_ns = (self->flags & WF_SCOPED) != 0 ? wf_hooks.frames_deadline(self) : WF_FUTEX_FOREVER;
-    wf_pilot_wake();  /* [Z2] this may have been the last thread that could do something */
-    wf_leave(thread); /* weft_stop waits for threads that are inside */
+    wf_pilot_wake(); /* [Z2] this may have been the last thread that could do something */
+    __builtin_unwind_init();
+    self->sp = wf_stack_pointer();
+    wf_doze_begin(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         bool by_deadline = deadline_ns < limit_ns;
         if (wf_futex_wait(&thread->wake, 0, by_deadline ? deadline_ns : limit_ns) == 0)
@@ -105,8 +119,11 @@ static int foreign_sleep(struct wf_thread *thread, int64_t limit_ns, bool (*expi
             break;
         limit_ns = WF_FUTEX_FOREVER; /* somebody has claimed it and is about to wake us */
     }
+    wf_doze_end(thread);
     wf_store_release(&self->waits_on, 0);
-    return self->ret;
+    int ret = self->ret;
+    wf_leave(thread);
+    return ret;
 }
 
 /* Nobody can wake us before the commit that follows. */

@@ -104,7 +104,9 @@ static bool hand_off(struct wf_worker *worker, struct wf_thread *thread)
         wf_thread_put_spare(other);
         return false;
     }
-    if (thread->worker != worker) {
+    /* By now it may doze: in the scheduler it goes on with its worker when it wakes, and does not ask whether that was lost. */
+    if (thread->worker != worker || wf_load_relaxed(&worker->state) != WF_WORKER_RUNNING ||
+        thread->current == thread->scheduler) {
         wf_guard_release(thread, false);
         wf_thread_put_spare(other);
         return false;
@@ -252,10 +254,11 @@ static int64_t next_timer_of_running(void)
 }
 
 /* Under the lock that keeps threads from being ended. True when something was done. */
-static bool check_pools(int64_t now)
+static bool check_pools(struct wf_thread *self, int64_t now)
 {
     bool acted = false;
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_enter(); /* the world may have to stand still */
+    wf_pools_lock_inside(self);
     for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;) {
         if (WF_UNLIKELY(wf_load_relaxed(&pool->reach) > wf_load_relaxed(&pool->size))) {
             wf_pool_settle(pool, true);
@@ -269,6 +272,7 @@ static bool check_pools(int64_t now)
             acted |= check_worker(&pool->workers[i], now);
     }
     pthread_mutex_unlock(&wf_pools.lock);
+    wf_leave(self);
     return acted;
 }
 
@@ -307,7 +311,7 @@ static void *pilot_main(void *arg)
     while (wf_load_acquire(&pilot.stopping) == 0) {
         int64_t now = wf_now_ns();
         wf_hooks.pilot_round(now);
-        bool acted = check_pools(now);
+        bool acted = check_pools(self, now);
         if (acted) {
             quiet = 0;
             round = ROUND_FIRST_NS;

@@ -110,7 +110,7 @@ static void seize_and_retire(struct wf_worker *worker)
     struct wf_thread *thread = wf_load_acquire(&worker->thread);
     if (thread == NULL || !wf_guard_seize(thread))
         return;
-    bool drives = thread->worker == worker;
+    bool drives = thread->worker == worker && thread->current != thread->scheduler; /* it dozes there: it goes by itself */
     if (drives)
         wf_worker_retire(worker, thread);
     wf_guard_release(thread, drives);
@@ -194,6 +194,31 @@ struct wf_pool *wf_pool_make(const char *name, int nice)
         return pool;
     }
     return NULL;
+}
+
+void wf_pools_enter(void)
+{
+    struct wf_thread *thread = wf_enter();
+    while (pthread_mutex_trylock(&wf_pools.lock) != 0) {
+        wf_leave(thread);
+        sched_yield();
+        thread = wf_enter();
+    }
+}
+
+void wf_pools_leave(void)
+{
+    pthread_mutex_unlock(&wf_pools.lock);
+    wf_leave(wf_thread_self());
+}
+
+void wf_pools_lock_inside(struct wf_thread *thread)
+{
+    while (pthread_mutex_trylock(&wf_pools.lock) != 0) {
+        wf_doze_begin(thread);
+        sched_yield();
+        wf_doze_end(thread);
+    }
 }
 
 int wf_pools_open(uint32_t n)

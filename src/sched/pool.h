@@ -66,7 +66,9 @@ struct wf_pool {
 };
 
 struct wf_pools {
-    pthread_mutex_t lock; /* sizes; making and ending pools; the pilot's rounds. Stands before all spin locks */
+    /* Sizes; making and ending pools; the pilot's rounds. Stands before all spin locks. Held inside the runtime only, so that
+     * no holder is stopped by a signal; who waits for it does not keep the world from standing still. */
+    pthread_mutex_t lock;
     bool open;            /* lock: the runtime runs, and is not about to end */
     uint64_t run;         /* lock: counts the runs */
     _Atomic uint32_t n;   /* pools from here on were never used; lock for writing */
@@ -74,6 +76,13 @@ struct wf_pools {
 };
 extern struct wf_pools wf_pools;
 #define wf_default_pool (&wf_pools.all[0])
+
+/* Takes the lock and enters the runtime; the opposite. */
+void wf_pools_enter(void);
+void wf_pools_leave(void);
+struct wf_thread;
+/* For threads inside the runtime that show nothing of the user's: the scheduler's loop, the pilot. */
+void wf_pools_lock_inside(struct wf_thread *thread);
 
 static inline uint32_t wf_pool_flag(const struct wf_pool *pool)
 {

@@ -25,6 +25,7 @@
 #include "sched/park.h"
 #include "sched/pilot.h"
 #include "sched/sanitizer.h"
+#include "sched/world.h"
 #include "stack/overflow.h"
 #include "time/clock.h"
 
@@ -66,6 +67,10 @@ bool wf_guard_attend(struct wf_thread *thread)
         if ((attn & WF_ATTN_FENCE) != 0) {
             wf_fence_seq_cst();
             attn = wf_load_acquire(&thread->attn);
+        }
+        if ((attn & WF_ATTN_STOP) != 0) {
+            wf_world_attend(thread);
+            continue;
         }
         if ((attn & WF_ATTN_HOLD) == 0)
             return (attn & WF_ATTN_LOST) != 0;
@@ -133,8 +138,10 @@ static bool wait_for_worker(struct wf_thread *thread)
      * a worker: see that somebody looks. */
     wf_idle_wake_inject(pool);
     wf_pilot_wake(); /* [Z2] */
+    wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0)
         wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+    wf_doze_end(thread);
     return thread->worker != NULL;
 }
 
@@ -172,14 +179,30 @@ static void *thread_main(void *arg)
     if (thread->pool->nice != 0)
         setpriority(PRIO_PROCESS, 0, thread->pool->nice); /* of this thread alone; refused: as it is */
     wf_signal_stack_create(&thread->signal_stack);
+    wf_world_note_thread(thread);
     wf_sanitizer_thread(thread->scheduler);
     loop(thread);
-    wf_signal_stack_destroy(thread->signal_stack);
+    /* It stays on the list until it is joined: stopped for good. Its thread-local variables go. */
+    thread->n_tls = 0;
+    void *signal_stack = thread->signal_stack;
     wf_thread_tls = NULL;
+    wf_doze_begin(thread);
+    wf_signal_stack_destroy(signal_stack);
     return NULL;
 }
 
 /* ---- making them ---- */
+
+static void take_off_list(struct wf_thread *thread)
+{
+    wf_spinlock_lock(&wf_threads.lock);
+    struct wf_thread **at = &wf_threads.all;
+    while (*at != thread)
+        at = &(*at)->next_all;
+    *at = thread->next_all;
+    wf_sub_relaxed(&wf_threads.n_all, 1);
+    wf_spinlock_unlock(&wf_threads.lock);
+}
 
 static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *worker)
 {
@@ -202,6 +225,7 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     wf_spinlock_lock(&wf_threads.lock);
     thread->next_all = wf_threads.all;
     wf_threads.all = thread;
+    wf_world_register(thread);
     wf_add_relaxed(&wf_threads.n_all, 1);
     wf_spinlock_unlock(&wf_threads.lock);
 
@@ -212,19 +236,14 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     sigdelset(&all, SIGABRT);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
+    sigdelset(&all, WF_STOP_SIGNAL);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals go to the program's threads */
     int error = pthread_create(&thread->pthread, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error == 0)
         return thread;
 
-    wf_spinlock_lock(&wf_threads.lock);
-    struct wf_thread **at = &wf_threads.all;
-    while (*at != thread)
-        at = &(*at)->next_all;
-    *at = thread->next_all;
-    wf_sub_relaxed(&wf_threads.n_all, 1);
-    wf_spinlock_unlock(&wf_threads.lock);
+    take_off_list(thread);
     if (worker != NULL)
         wf_store_release(&worker->thread, NULL);
     thread_destroy_block(thread);
@@ -300,8 +319,11 @@ struct wf_thread *wf_thread_take_spare(struct wf_pool *pool)
         return thread;
     if (thread_start(pool, NULL) == NULL)
         return NULL;
+    struct wf_thread *self = wf_thread_self();
     for (unsigned i = 0; i < 1000 && thread == NULL; i++) {
+        wf_doze_begin(self); /* the new one may have to stand still first, and so may we */
         usleep(20);
+        wf_doze_end(self);
         thread = pop_spare(pool);
     }
     return thread;
@@ -346,18 +368,15 @@ void wf_threads_stop(void)
     wf_store_relaxed(&wf_threads.stopping, 0);
 }
 
-/* Takes a thread of the pool off the list of all, and has it leave. */
+/* Has a thread of the pool leave. It stays on the list until it has: one that was asked to stop must be let go, too. */
 static struct wf_thread *dismiss_one(struct wf_pool *pool)
 {
     wf_spinlock_lock(&wf_threads.lock);
     pool->spare = NULL;
-    struct wf_thread **at = &wf_threads.all;
-    while (*at != NULL && (*at)->pool != pool)
-        at = &(*at)->next_all;
-    struct wf_thread *thread = *at;
+    struct wf_thread *thread = wf_threads.all;
+    while (thread != NULL && thread->pool != pool)
+        thread = thread->next_all;
     if (thread != NULL) {
-        *at = thread->next_all;
-        wf_sub_relaxed(&wf_threads.n_all, 1);
         wf_store_release(&thread->wake, 1);
         wf_futex_wake(&thread->wake, 1);
     }
@@ -367,9 +386,15 @@ static struct wf_thread *dismiss_one(struct wf_pool *pool)
 
 void wf_threads_end(struct wf_pool *pool)
 {
+    struct wf_thread *self = wf_thread_self();
+    __builtin_unwind_init();
+    self->current->sp = wf_stack_pointer();
     wf_store_seq_cst(&pool->leaving, 1); /* [S1] as in wf_threads_stop */
     for (struct wf_thread *thread; (thread = dismiss_one(pool)) != NULL;) {
+        wf_doze_begin(self); /* it may have to stand still first */
         pthread_join(thread->pthread, NULL);
+        wf_doze_end(self);
+        take_off_list(thread);
         thread_destroy_block(thread);
     }
     wf_store_relaxed(&pool->leaving, 0);
@@ -399,6 +424,9 @@ static void foreign_exit(void *arg)
         wf_hooks.end_locals();
     if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
         wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
+    wf_enter(); /* it is not to vanish while the world stands still */
+    wf_hooks.cache_retire(thread->cache);
+    thread->cache = NULL;
     wf_spinlock_lock(&wf_threads.foreign_lock);
     struct wf_thread **at = &wf_threads.foreign;
     while (*at != thread)
@@ -422,7 +450,6 @@ static void make_foreign_key(void)
 static struct wf_thread *attach(void)
 {
     int saved = errno;
-    wf_hooks.ensure_started(); /* a failure is reported by the call that needs a worker: weft_go, a timer */
     pthread_once(&foreign_once, make_foreign_key);
     struct wf_thread *thread = thread_create_block(WF_FOREIGN);
     if (thread == NULL)
@@ -431,9 +458,15 @@ static struct wf_thread *attach(void)
     thread->pthread = pthread_self();
     wf_store_relaxed(&thread->tid, gettid());
     pthread_setspecific(foreign_key, thread);
+    wf_world_note_thread(thread);
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, WF_STOP_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
     wf_spinlock_lock(&wf_threads.foreign_lock);
     thread->next_all = wf_threads.foreign;
     wf_threads.foreign = thread;
+    wf_world_register(thread);
     wf_add_relaxed(&wf_threads.n_foreign, 1);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
     wf_thread_tls = thread;
@@ -448,14 +481,29 @@ struct wf_thread *wf_thread_adopt(void)
         return NULL;
     thread->errno_address = &errno;
     wf_thread_tls = thread;
+    wf_spinlock_lock(&wf_threads.lock);
+    wf_threads.pilot = thread;
+    wf_world_register(thread);
+    wf_spinlock_unlock(&wf_threads.lock);
     return thread;
 }
 
 void wf_thread_abandon(struct wf_thread *thread)
 {
+    wf_spinlock_lock(&wf_threads.lock);
+    wf_threads.pilot = NULL;
+    wf_spinlock_unlock(&wf_threads.lock);
     wf_thread_tls = NULL;
     if (thread != NULL)
         thread_destroy_block(thread);
+}
+
+WF_COLD struct wf_thread *wf_thread_attach(void)
+{
+    wf_hooks.ensure_prepared();
+    struct wf_thread *thread = attach();
+    thread->attached_without_start = true;
+    return thread;
 }
 
 /* ---- entering the slow way ---- */
@@ -487,8 +535,10 @@ static WF_NOINLINE void give_up_cpu(struct wf_thread *thread)
 
 WF_COLD struct wf_thread *wf_enter_slow(struct wf_thread *thread)
 {
-    if (thread == NULL)
+    if (thread == NULL) {
+        wf_hooks.ensure_started(); /* a failure is reported by the call that needs a worker: weft_go, a timer */
         thread = attach();
+    }
     for (;;) {
         wf_store_relaxed(&thread->in_rt, 1);
         wf_compiler_barrier();

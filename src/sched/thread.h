@@ -28,9 +28,12 @@
 #include "sched/pool.h"
 #include "sched/routine.h"
 
+enum { WF_TLS_RANGES = 16 };
+
 enum wf_attn {
     WF_ATTN_HOLD = 1,  /* somebody looks at, or uses, the worker: wait */
     WF_ATTN_LOST = 2,  /* the worker was taken: give up the CPU at once */
+    WF_ATTN_STOP = 8,  /* the world is to stand still: world.h */
     WF_ATTN_FENCE = 4, /* membarrier is refused: fence for yourself */
 };
 
@@ -63,6 +66,25 @@ struct wf_thread {
     struct wf_rand rand;
     void *signal_stack;
     bool asked_for_signal_stack; /* plain thread: it has created a coroutine */
+
+    bool attached_without_start; /* plain thread: it has only used what needs no worker */
+
+    void *cache; /* plain thread: its share of the collected heap: gc/collect.c; NULL: none yet */
+
+    /* Standing still: world.h. */
+    _Atomic uint32_t stopped;  /* number of the stop that it obeys */
+    _Atomic uint32_t dozing;   /* 1: asleep in weft, outside the runtime; it polls before it does anything */
+    void *stop_sp;             /* the lowest address of its live stack */
+    const void *stop_context;  /* a signal stopped it: its registers, a ucontext_t */
+    int64_t signal_after_ns;   /* initiator only, as `signalled` */
+    bool signalled;
+    const void *stack_low;     /* as stack_high: the lowest, as far as it may grow */
+    const void *stack_high;    /* one past the highest address of its own stack; immutable after it is entered into its list */
+    struct wf_tls_range {
+        const void *low;
+        size_t size;
+    } tls[WF_TLS_RANGES];      /* its static thread-local variables, one range a module; likewise */
+    unsigned n_tls;
 };
 
 /* A thread and the descriptor its own stack is known by: the scheduler loop's, or the plain thread's. */
@@ -96,18 +118,36 @@ WF_INLINE struct wf_thread *wf_thread_self(void)
  * continues on another thread). Returns the thread we are on, inside the runtime. Starts the runtime if need be. */
 struct wf_thread *wf_enter_slow(struct wf_thread *thread);
 
-/* [G1][G2] Every public function that touches the scheduler begins with it. */
-WF_INLINE struct wf_thread *wf_enter(void)
+/* [G1][G2] */
+WF_INLINE struct wf_thread *wf_enter_as(struct wf_thread *thread)
 {
-    struct wf_thread *thread = wf_thread_self();
-    if (WF_UNLIKELY(thread == NULL))
-        return wf_enter_slow(NULL);
     wf_store_relaxed(&thread->in_rt, 1);
     wf_compiler_barrier();
     if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0))
         return wf_enter_slow(thread);
     return thread;
 }
+
+/* Every public function that touches the scheduler begins with it. */
+WF_INLINE struct wf_thread *wf_enter(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    return WF_LIKELY(thread != NULL) ? wf_enter_as(thread) : wf_enter_slow(NULL);
+}
+
+/* The calling plain thread is entered into its list; the runtime need not run. */
+struct wf_thread *wf_thread_attach(void);
+
+/* wf_enter() for calls that need no worker: the runtime is not started. */
+WF_INLINE struct wf_thread *wf_enter_without_start(void)
+{
+    struct wf_thread *thread = wf_thread_self();
+    return wf_enter_as(WF_LIKELY(thread != NULL) ? thread : wf_thread_attach());
+}
+
+/* Waits while somebody holds this thread's worker or the world stands still. True: the worker was taken. Inside the
+ * runtime. */
+bool wf_guard_attend(struct wf_thread *thread);
 
 /* [G2'] */
 WF_INLINE void wf_leave(struct wf_thread *thread)
@@ -150,6 +190,34 @@ static inline void wf_thread_set_worker(struct wf_thread *thread, struct wf_work
 static inline struct wf_worker *wf_thread_worker_hint(struct wf_thread *thread)
 {
     return __atomic_load_n(&thread->worker, __ATOMIC_RELAXED);
+}
+
+/* Below all that the calling function has on its stack, callee-saved registers too if it has called
+ * __builtin_unwind_init(). */
+#if defined(__x86_64__)
+#define wf_stack_pointer() \
+    __extension__({ \
+        void *wf_sp; \
+        __asm__ volatile("movq %%rsp, %0" : "=r"(wf_sp)); \
+        wf_sp; \
+    })
+#else
+#error "the stack pointer"
+#endif
+
+/* Around a sleep of a thread: outside the runtime, with a poll behind. Its current->sp is valid, or it shows nothing. */
+static inline void wf_doze_begin(struct wf_thread *thread)
+{
+    wf_store_relaxed(&thread->dozing, 1); /* the release of in_rt publishes it */
+    wf_leave(thread);
+}
+static inline void wf_doze_end(struct wf_thread *thread)
+{
+    wf_store_relaxed(&thread->in_rt, 1);
+    wf_compiler_barrier();
+    if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0))
+        wf_guard_attend(thread);
+    wf_store_relaxed(&thread->dozing, 0);
 }
 
 /* Asks for `thread`'s worker: true: held ([G4]), end it with wf_guard_release. */

@@ -10,6 +10,7 @@ enum { WF_THREADS_MAX = 10000 };
 
 struct wf_threads {
     struct wf_spinlock lock;
+    struct wf_thread *pilot;            /* lock: the pilot's, on neither list */
     struct wf_thread *all;              /* lock: every thread of the runtime, linked by next_all */
     /* Its own, because who walks the list may wake those on it, and that may make threads. */
     struct wf_spinlock foreign_lock;
@@ -41,9 +42,6 @@ void wf_threads_stop(void);
 void wf_threads_end(struct wf_pool *pool);
 /* Threads of the pools asleep without a worker. */
 uint32_t wf_threads_spare(void);
-
-/* Waits while somebody holds this thread's worker. True: the worker was taken. Inside the runtime. */
-bool wf_guard_attend(struct wf_thread *thread);
 
 /* A spare thread of the pool that has pinned routines to run, taken off the list; NULL when there is none. */
 struct wf_thread *wf_thread_take_wanting(struct wf_pool *pool);

@@ -74,6 +74,7 @@ struct wf_worker {
     char *cells, *cells_end;                    /* share of the object arena: sched/object.h */
     void *free_cells;                           /* cells given back, linked by their rooms */
     struct wf_scope *free_scopes;               /* scopes' cells given back, linked by their room */
+    void *cache;                                /* its share of the collected heap: gc/collect.c; NULL: none yet */
     void *dead_stack;                           /* own stack of a routine that ended: unmapped once it is left */
     size_t dead_stack_size;
     struct weft_coro *free_coros;               /* coroutines that have ended, with their stacks: coro/coro.c */

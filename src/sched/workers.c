@@ -33,14 +33,14 @@ WF_PUBLIC weft_workers *weft_workers_create(unsigned n, const weft_workers_attr 
     if (wf_hooks.ensure_started() != 0)
         return NULL;
     struct wf_pool *pool = NULL;
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_pools_enter();
     if (wf_pools.open)
         pool = wf_pool_make(attr != NULL && attr->name != NULL ? attr->name : "", attr != NULL ? attr->nice : 0);
     if (pool != NULL && resize(pool, n) != 0) {
         pool->used = false;
         pool = NULL;
     }
-    pthread_mutex_unlock(&wf_pools.lock);
+    wf_pools_leave();
     return (weft_workers *)pool;
 }
 
@@ -54,11 +54,11 @@ WF_PUBLIC int weft_workers_set(weft_workers *p, unsigned n)
     if (n < 1 || n > WF_WORKERS_MAX)
         return -EINVAL;
     int error = -EINVAL;
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_pools_enter();
     struct wf_pool *pool = wf_pool_named(p);
     if (pool != NULL && wf_pools.open)
         error = resize(pool, n);
-    pthread_mutex_unlock(&wf_pools.lock);
+    wf_pools_leave();
     return error;
 }
 
@@ -75,9 +75,9 @@ WF_PUBLIC int weft_set_procs(unsigned n)
     int error = wf_hooks.ensure_started();
     if (error != 0)
         return error;
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_pools_enter();
     error = wf_pools.open ? resize(wf_default_pool, n) : -ECANCELED;
-    pthread_mutex_unlock(&wf_pools.lock);
+    wf_pools_leave();
     return error;
 }
 
@@ -105,9 +105,9 @@ static int empty(struct wf_pool *pool, uint64_t run)
 {
     uint32_t n = wf_load_relaxed(&pool->size);
     while (!is_empty(pool, n)) {
-        pthread_mutex_unlock(&wf_pools.lock);
+        wf_pools_leave();
         int error = weft_sleep(PAUSE_NS); /* ended with the blocks that the caller is in */
-        pthread_mutex_lock(&wf_pools.lock);
+        wf_pools_enter();
         if (!wf_pools.open || wf_pools.run != run)
             return -ECANCELED; /* weft_stop() ends all pools */
         if (error != 0) {
@@ -127,7 +127,7 @@ WF_PUBLIC int weft_workers_destroy(weft_workers *p)
     if (is_routine && (void *)thread->pool == (void *)p)
         return -EDEADLK;
     int error = -EINVAL;
-    pthread_mutex_lock(&wf_pools.lock);
+    wf_pools_enter();
     struct wf_pool *pool = wf_pool_named(p);
     if (pool != NULL && pool != wf_default_pool && wf_pools.open)
         error = empty(pool, wf_pools.run);
@@ -138,6 +138,6 @@ WF_PUBLIC int weft_workers_destroy(weft_workers *p)
         errno = saved;
         pool->used = false;
     }
-    pthread_mutex_unlock(&wf_pools.lock);
+    wf_pools_leave();
     return error;
 }

@@ -7,9 +7,11 @@
 #include "scope/local.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/routine.h"
 #include "sched/thread.h"
+#include "sched/threads.h"
 
 enum { ROUNDS = 4, GROW = 4 };
 
@@ -51,10 +53,15 @@ WF_PUBLIC void *weft_local_get(weft_local *key)
 static struct wf_local *append(struct wf_extra *extra)
 {
     if (extra->n_locals % GROW == 0) {
-        struct wf_local *more = realloc(extra->locals, (extra->n_locals + GROW) * sizeof(*more));
+        /* Not realloc: at every moment the collector must find all values in extra->locals. */
+        struct wf_local *old = extra->locals, *more = malloc((extra->n_locals + GROW) * sizeof(*more));
         if (more == NULL)
             return NULL;
-        extra->locals = more;
+        if (old != NULL)
+            memcpy(more, old, extra->n_locals * sizeof(*more));
+        __atomic_store_n(&extra->locals, more, __ATOMIC_RELEASE);
+        wf_compiler_barrier();
+        free(old);
     }
     return &extra->locals[extra->n_locals++];
 }
@@ -113,4 +120,20 @@ void wf_locals_end(void)
             again = true;
         }
     }
+}
+
+static void range_of(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    if (r->extra != NULL && r->extra->n_locals > 0)
+        fn(arg, r->extra->locals, r->extra->locals + r->extra->n_locals);
+}
+
+void wf_locals_each_range(void (*fn)(void *arg, const void *low, const void *high), void *arg)
+{
+    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
+            range_of(wf_routine_at(i), fn, arg);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
+        range_of(t->current, fn, arg);
 }

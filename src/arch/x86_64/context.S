@@ -177,6 +177,9 @@ PROC(wf_entry)
     movq %rsp, %rdi
     call wf_routine_return
     ud2
+    .globl wf_entry_end
+    .hidden wf_entry_end
+wf_entry_end:
 END(wf_entry)
 
 /* ---- coroutines: arch/coro.h ----

@@ -1,5 +1,5 @@
-// needs: routine chan select time future panic scope
-/* macros.c without collected memory and I/O: proper use compiles without a warning under
+// needs: routine chan select time future panic scope gc
+/* macros.c without I/O: proper use compiles without a warning under
  * -Wall -Wextra -Wconversion -Wshadow, nested too, with narrow types, in a file that has its own variables called c, f,
  * v, s, i, n, r, out, status (contract 1.10). Never run. */
 #include <stdio.h>
@@ -64,6 +64,33 @@ static int blocks(weft_chan(unsigned char) c, int n)
             if (item != 0)
                 weft_scope_go(v, child, c, item);
     return err + other + r;
+}
+
+static void trace(void *object, weft_visitor *v) { weft_visit(v, *(void **)object); }
+
+/* Collected memory; p, q, x and size are the program's own names. */
+static size_t memory(int n, short few, unsigned char fewer)
+{
+    struct link { struct link *next; } *p = weft_new(struct link), **q = weft_new_array(struct link *, n);
+    int *x = weft_new_array(int, few), (*rows)[3] = weft_new_array(int[3], fewer + 1);
+    const char *text = weft_strdup("text"), *const both = weft_sprintf("%s %d", text, n);
+    size_t size = weft_size(weft_new(const struct point)) + weft_size(weft_new(weft_chan(int)));
+    weft_root(p);
+    weft_root(q);
+    weft_root(p);
+    p->next = weft_new_traced(struct link, trace);
+    q[0] = weft_new(__typeof__(*p));
+    for (int i = 0; i < n; i++) {
+        weft_root(weft_new(struct link));
+        weft_root(n > 1 ? p->next : NULL);
+        if (n > few)
+            break;
+    }
+    if (n > 2)
+        weft_keep(text), weft_keep(weft_new_array(int, x[0]));
+    else
+        weft_keep(both);
+    return size + weft_size(rows) + (size_t)weft_new_array(int, 1 + few)[0];
 }
 
 struct holder { weft_chan(char *) names; weft_future(int) f; };
@@ -138,7 +165,7 @@ int main(void)
     r += weft_chan_recv(weft_after_chan(WEFT_NS), NULL);
 
     r += weft_try(none) + weft_try(add, 1, 2);
-    r += blocks(c, n);
+    r += blocks(c, n) + (memory(n, 2, 3) > 9);
     weft_chan_close(c);
     for (i = 0; i < n; i++)
         r += i;

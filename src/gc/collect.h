@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* collect.h - collections: when, and in which order. See collect.c. */
+#ifndef WEFT_GC_COLLECT_H
+#define WEFT_GC_COLLECT_H
+
+#include "gc/alloc.h"
+#include "sched/thread.h"
+
+/* What the environment says; before the first allocation. percent < 0: only when asked, or at the limit. */
+struct wf_gc_config {
+    int percent;
+    size_t limit_bytes; /* 0: none */
+    bool trace, verify;
+};
+void wf_gc_configure(const struct wf_gc_config *config);
+
+/* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none. */
+void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
+
+/* hooks.cache_retire. */
+void wf_gc_cache_retire(void *cache);
+
+#endif

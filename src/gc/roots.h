@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* roots.h - where marking begins: everything outside the collected heap that may hold pointers into it.
+ *
+ *   registers, thread-local variables, stacks of plain threads     sched/world.c
+ *   stacks and captured arguments of routines                      sched/world.c
+ *   channels, futures, timers                                      the chunks of sched/object.c
+ *   routine-local values, stacks of coroutines                     hooks.each_root
+ *   writable segments of every loaded object                       dl_iterate_phdr
+ *   ranges that the user has registered                            here
+ *   what weak handles and cleanups keep                            weak.c, cleanup.c
+ */
+#ifndef WEFT_GC_ROOTS_H
+#define WEFT_GC_ROOTS_H
+
+#include "sched/world.h"
+
+/* The world is stopped, and the calling thread is inside of a dl_iterate_phdr(), so that no object comes or goes. */
+void wf_roots_each(wf_range_fn *fn, void *arg);
+
+#endif

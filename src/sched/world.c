@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/* world.c - see world.h.
+ *
+ * Owns:    `world`; the disposition of WF_STOP_SIGNAL.
+ * Callers: gc/collect.c (stop, resume), thread.c and guard.c (polls), rt/init.c.
+ * Locking: one initiator at a time, by a CAS on `initiator`. The lists of threads are walked under their locks, which
+ *          are never held while waiting.
+ *
+ * First polls, then signals: a thread that calls weft often stops by itself within a microsecond, and a signal costs three
+ * and may interrupt system calls. So the signal is sent after POLITE_NS, and again every RESEND_NS as long as it has not
+ * taken effect: it may have come while the thread was inside the runtime, or a debugger may have swallowed it.
+ *
+ * A thread that a signal stops may hold a lock of the host (malloc's, stdio's, the loader's), and another may be waiting for
+ * that lock inside the runtime, where it is waited for. So a stop that takes too long is given up: all go on, the lock is
+ * released, and the next attempt has more patience.
+ */
+#define _GNU_SOURCE
+#include "sched/world.h"
+
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/futex.h"
+#include "base/membarrier.h"
+#include "sched/hooks.h"
+#include "sched/threads.h"
+#include "stack/arena.h"
+#include "time/clock.h"
+
+enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
+static const size_t MAIN_STACK_GAP = (size_t)120 << 20; /* the kernel maps nothing so close below the main stack */
+static const int64_t PATIENCE_NS = 10000000; /* a busy machine deschedules threads for several */
+
+static struct {
+    _Atomic uint32_t initiator; /* 1: somebody stops, has stopped, or holds the world */
+    _Atomic uint32_t stopping;  /* 1: new threads must stop too. [W1] */
+    _Atomic uint32_t number;    /* of the latest stop, from 1 */
+    _Atomic uint32_t ended;     /* futex: number of the latest stop that is over */
+    struct sigaction previous;  /* immutable after init */
+    bool installed;
+} world;
+
+struct wf_world_stats wf_world_stats;
+void (*_Atomic wf_world_help)(void);
+
+/* ---- the stopped thread ---- */
+
+/* Until the world goes on. Async-signal-safe. [W3] `stopped` is the number of the stop that this thread obeys: one that has
+ * not yet noticed the end of the last stop has an old number. It may however have seen the last STOP and read the number of
+ * a stop that is only just being asked for, and then see no STOP: before it runs on it takes the number back, and looks
+ * again. Either the initiator, behind its heavy fence, sees 0, or this thread sees STOP. */
+static void wait_for_resume(struct wf_thread *thread)
+{
+    for (;;) {
+        if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0) {
+            wf_store_relaxed(&thread->stopped, 0);
+            wf_fence_seq_cst(); /* [W3] pairs with the heavy fence of wf_world_stop */
+            if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0)
+                return;
+        }
+        uint32_t stop = wf_load_acquire(&world.number);
+        wf_store_release(&thread->stopped, stop); /* [W3] pairs with is_stopped */
+        void (*help)(void) = wf_load_acquire(&wf_world_help);
+        if (help != NULL)
+            help();
+        wf_futex_wait(&world.ended, stop - 1, WF_FUTEX_FOREVER);
+    }
+}
+
+WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
+{
+    __builtin_unwind_init(); /* callee-saved registers into this frame */
+    if (wf_load_relaxed(&thread->dozing) == 0) /* else current->sp is what it showed when it went to sleep */
+        thread->stop_sp = wf_stack_pointer();
+    thread->stop_context = NULL;
+    wait_for_resume(thread);
+}
+
+static void chain(int signal, siginfo_t *info, void *context)
+{
+    if ((world.previous.sa_flags & SA_SIGINFO) != 0)
+        world.previous.sa_sigaction(signal, info, context);
+    else if (world.previous.sa_handler != SIG_DFL && world.previous.sa_handler != SIG_IGN)
+        world.previous.sa_handler(signal);
+}
+
+/* Whether the thread, outside the runtime, stands on the stack that its descriptors say. [W4] Not so for some instructions on
+ * the way from one stack to another (into a coroutine and out of it, and where a fresh routine loads its arguments), and in
+ * a handler of the user's on a signal stack: what it left behind begins who knows where. */
+static bool stands_where_it_says(const struct wf_thread *thread, const char *pc, const char *sp)
+{
+    const struct wf_routine *r = thread->current;
+    const char *low, *high;
+    if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
+        return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
+    if (pc >= (const char *)(uintptr_t)wf_switch_start && pc < wf_entry_end)
+        return false;
+    if (r->wait.coro != NULL) {
+        low = wf_hooks.coro_stack_low(r->wait.coro);
+        high = (const char *)r->wait.coro;
+    } else if ((r->flags & WF_FOREIGN) != 0) {
+        low = thread->stack_low;
+        high = thread->stack_high;
+    } else if ((r->flags & WF_OWN_STACK) != 0) {
+        low = r->extra->own_stack;
+        high = low + r->extra->own_stack_size;
+    } else {
+        low = wf_arena_low(r->stack_slot);
+        high = wf_arena_top(r->stack_slot);
+    }
+    return low <= sp && sp <= high;
+}
+
+static void on_stop_signal(int signal, siginfo_t *info, void *context)
+{
+    struct wf_thread *thread = wf_thread_self();
+    bool ours = info->si_code == SI_TKILL && info->si_pid == getpid();
+    if (!ours)
+        chain(signal, info, context);
+    if (thread == NULL || (wf_load_relaxed(&thread->attn) & WF_ATTN_STOP) == 0)
+        return;
+    if (wf_load_relaxed(&thread->in_rt) != 0 || wf_load_relaxed(&thread->dozing) != 0)
+        return; /* it will poll */
+    int saved = errno;
+    const ucontext_t *u = context;
+#if defined(__x86_64__)
+    const char *sp = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RSP];
+    const char *pc = (const char *)(uintptr_t)u->uc_mcontext.gregs[REG_RIP];
+#else
+#error "the stack pointer of an interrupted thread"
+#endif
+    if (!stands_where_it_says(thread, pc, sp))
+        return; /* asked again soon */
+    thread->stop_sp = (void *)(uintptr_t)(sp - RED_ZONE);
+    thread->stop_context = u;
+    wait_for_resume(thread);
+    thread->stop_context = NULL;
+    errno = saved;
+}
+
+/* ---- the initiator ---- */
+
+void wf_world_register(struct wf_thread *thread)
+{
+    if (wf_load_seq_cst(&world.stopping) != 0)
+        wf_or_seq_cst(&thread->attn, WF_ATTN_STOP);
+}
+
+/* [W2] after the heavy fence. */
+static bool is_stopped(struct wf_thread *thread)
+{
+    if (wf_load_acquire(&thread->stopped) == wf_load_relaxed(&world.number)) /* [W3] */
+        return true;
+    return wf_load_acquire(&thread->in_rt) == 0 && wf_load_relaxed(&thread->dozing) != 0;
+}
+
+static void signal_thread(struct wf_thread *thread, int64_t now)
+{
+    int tid = wf_load_relaxed(&thread->tid);
+    if (tid == 0 || wf_load_relaxed(&thread->in_rt) != 0 || now < thread->signal_after_ns)
+        return;
+    wf_world_stats.resent += thread->signalled;
+    wf_world_stats.signals++;
+    thread->signalled = true;
+    thread->signal_after_ns = now + RESEND_NS;
+    syscall(SYS_tgkill, getpid(), tid, WF_STOP_SIGNAL);
+}
+
+/* How many threads of the list are still to be waited for. */
+static unsigned press_list(struct wf_spinlock *lock, struct wf_thread **first, struct wf_thread *self, int64_t now)
+{
+    unsigned running = 0;
+    if (!wf_spinlock_try_lock(lock))
+        return 1; /* who holds it may be stopped: see patience */
+    for (struct wf_thread *t = *first; t != NULL; t = t->next_all) {
+        if (t == self || is_stopped(t))
+            continue;
+        running++;
+        wf_world_stats.last_tid = wf_load_relaxed(&t->tid);
+        signal_thread(t, now);
+    }
+    struct wf_thread *pilot = wf_threads.pilot;
+    if (lock == &wf_threads.lock)
+        running += pilot != NULL && pilot != self && wf_load_acquire(&pilot->in_rt) != 0 && !is_stopped(pilot);
+    wf_spinlock_unlock(lock);
+    return running;
+}
+
+static unsigned press(struct wf_thread *self, int64_t now)
+{
+    unsigned running = press_list(&wf_threads.lock, &wf_threads.all, self, now);
+    return running + press_list(&wf_threads.foreign_lock, &wf_threads.foreign, self, now);
+}
+
+static void ask_list(struct wf_thread *first, struct wf_thread *self, int64_t signal_after_ns)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all) {
+        t->signalled = false;
+        t->signal_after_ns = signal_after_ns;
+        if (t != self)
+            wf_or_seq_cst(&t->attn, WF_ATTN_STOP); /* [W1] */
+    }
+}
+
+static void ask(struct wf_thread *self, int64_t signal_after_ns)
+{
+    wf_store_seq_cst(&world.stopping, 1);
+    wf_spinlock_lock(&wf_threads.lock);
+    ask_list(wf_threads.all, self, signal_after_ns);
+    if (wf_threads.pilot != NULL && wf_threads.pilot != self)
+        wf_or_seq_cst(&wf_threads.pilot->attn, WF_ATTN_STOP);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    ask_list(wf_threads.foreign, self, signal_after_ns);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+}
+
+/* A running routine's, or plain thread's, sp is stale: now it is where its thread stands. The scheduler's own stack holds
+ * nothing of the user's. */
+static void show_list(struct wf_thread *first, struct wf_thread *self)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all)
+        if (t == self || wf_load_relaxed(&t->dozing) == 0)
+            t->current->sp = t->stop_sp;
+}
+
+static bool claim(void)
+{
+    uint32_t none = 0;
+    return wf_cas_acquire(&world.initiator, &none, 1);
+}
+
+bool wf_world_claim(struct wf_thread **thread)
+{
+    if (claim())
+        return true;
+    wf_leave(*thread);
+    while (wf_load_relaxed(&world.initiator) != 0) {
+        *thread = wf_enter(); /* stops here if it is asked to */
+        wf_leave(*thread);
+        sched_yield();
+    }
+    *thread = wf_enter();
+    return false;
+}
+
+WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
+{
+    int64_t patience = PATIENCE_NS << (attempt < MOST_PATIENCE ? attempt : MOST_PATIENCE);
+    __builtin_unwind_init();
+    self->stop_sp = wf_stack_pointer();
+    self->stop_context = NULL;
+    int64_t start = wf_now_ns();
+    wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
+    ask(self, start + POLITE_NS);
+    wf_heavy_fence();
+    int64_t now = start;
+    for (unsigned round = 0; press(self, now) > 0; round++) {
+        if (now - start > patience) {
+            wf_world_stats.given_up++;
+            wf_world_resume();
+            return false;
+        }
+        if (round < SPINS)
+            wf_cpu_relax();
+        else
+            sched_yield();
+        now = wf_now_ns();
+    }
+    show_list(wf_threads.all, self);
+    show_list(wf_threads.foreign, self);
+    wf_world_stats.stops++;
+    wf_world_stats.last_stop_ns = wf_now_ns() - start;
+    return true;
+}
+
+static void let_go_list(struct wf_thread *first)
+{
+    for (struct wf_thread *t = first; t != NULL; t = t->next_all)
+        wf_and_acq_rel(&t->attn, ~(uint32_t)WF_ATTN_STOP);
+}
+
+void wf_world_resume(void)
+{
+    wf_store_relaxed(&wf_world_help, NULL);
+    wf_store_seq_cst(&world.stopping, 0);
+    wf_spinlock_lock(&wf_threads.lock);
+    let_go_list(wf_threads.all);
+    if (wf_threads.pilot != NULL)
+        wf_and_acq_rel(&wf_threads.pilot->attn, ~(uint32_t)WF_ATTN_STOP);
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    let_go_list(wf_threads.foreign);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.ended, wf_load_relaxed(&world.number));
+    wf_futex_wake(&world.ended, INT32_MAX);
+}
+
+void wf_world_call_helpers(void)
+{
+    wf_futex_wake(&world.ended, INT32_MAX); /* they look at wf_world_help again */
+}
+
+void wf_world_unclaim(void)
+{
+    wf_store_release(&world.initiator, 0);
+}
+
+void wf_world_hold(void)
+{
+    while (!claim())
+        sched_yield();
+}
+
+void wf_world_release(void)
+{
+    wf_store_release(&world.initiator, 0);
+}
+
+/* ---- what is to be seen ---- */
+
+/* A routine in a coroutine stands on that one's stack, which ends with the coroutine's record. */
+static void each_stack(const struct wf_routine *r, const void *high, wf_range_fn *fn, void *arg)
+{
+    if (r->wait.coro == NULL) {
+        fn(arg, r->sp, high);
+        return;
+    }
+    fn(arg, r->sp, r->wait.coro);
+    wf_hooks.each_outer_stack(r, high, fn, arg);
+}
+
+static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
+{
+    const ucontext_t *u = thread->stop_context;
+    if (u == NULL)
+        return;
+    fn(arg, u, u + 1);
+#if defined(__x86_64__)
+    const struct _libc_fpstate *state = u->uc_mcontext.fpregs;
+    if (state == NULL)
+        return;
+    uint32_t magic, size = sizeof(*state); /* the legacy area; behind it, if the kernel says so, the wider registers */
+    memcpy(&magic, (const char *)state + 464, sizeof(magic));
+    if (magic == 0x46505853u)
+        memcpy(&size, (const char *)state + 468, sizeof(size));
+    fn(arg, state, (const char *)state + size);
+#endif
+}
+
+/* Registers, thread-local variables, and what a routine that has just begun is about to load its arguments from. */
+static void each_range_of_thread(struct wf_thread *t, wf_range_fn *fn, void *arg)
+{
+    each_range_of(t, fn, arg);
+    for (unsigned i = 0; i < t->n_tls; i++)
+        fn(arg, t->tls[i].low, (const char *)t->tls[i].low + t->tls[i].size);
+    if (t->current != t->scheduler)
+        fn(arg, &t->current->start, &t->current->start + 1);
+}
+
+void wf_world_each_range(wf_range_fn *fn, void *arg)
+{
+    for (struct wf_thread *t = wf_threads.all; t != NULL; t = t->next_all)
+        each_range_of_thread(t, fn, arg);
+    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
+        each_range_of_thread(t, fn, arg);
+        if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
+            each_stack(t->current, t->stack_high, fn, arg);
+    }
+}
+
+static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *arg)
+{
+    if ((r->flags & WF_STARTED) == 0) {
+        fn(arg, &r->start, &r->start + 1);
+        if (r->extra != NULL && r->extra->words != NULL)
+            fn(arg, r->extra->words, r->extra->words + r->stack_slot);
+        return;
+    }
+    const void *high = (r->flags & WF_OWN_STACK) != 0 ? (const char *)r->extra->own_stack + r->extra->own_stack_size
+                                                      : wf_arena_top(r->stack_slot);
+    each_stack(r, high, fn, arg);
+}
+
+void wf_world_each_routine_range(wf_range_fn *fn, void *arg)
+{
+    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct wf_routine *r = wf_routine_at(i);
+        if (wf_load_relaxed(&r->id) != 0)
+            each_range_of_routine(r, fn, arg);
+    }
+}
+
+/* ---- set-up ---- */
+
+static int note_tls(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct wf_thread *thread = arg;
+    if (size < offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof(info->dlpi_tls_data) || info->dlpi_tls_data == NULL)
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum && thread->n_tls < WF_TLS_RANGES; i++)
+        if (info->dlpi_phdr[i].p_type == PT_TLS)
+            thread->tls[thread->n_tls++] =
+                (struct wf_tls_range){.low = info->dlpi_tls_data, .size = info->dlpi_phdr[i].p_memsz};
+    return 0;
+}
+
+void wf_world_note_thread(struct wf_thread *thread)
+{
+    pthread_attr_t attr;
+    void *low;
+    size_t size;
+    int saved = errno;
+    thread->n_tls = 0;
+    dl_iterate_phdr(note_tls, thread);
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        if (pthread_attr_getstack(&attr, &low, &size) == 0) {
+            thread->stack_high = (char *)low + size;
+            if (gettid() == getpid() && size < MAIN_STACK_GAP)
+                size = MAIN_STACK_GAP; /* its limit may be raised later */
+            thread->stack_low = (const char *)thread->stack_high - size;
+        }
+        pthread_attr_destroy(&attr);
+    }
+    errno = saved;
+}
+
+int wf_world_init(void)
+{
+    if (world.installed)
+        return 0;
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART, .sa_sigaction = on_stop_signal};
+    sigfillset(&action.sa_mask);
+    sigdelset(&action.sa_mask, SIGSEGV);
+    sigdelset(&action.sa_mask, SIGBUS);
+    if (sigaction(WF_STOP_SIGNAL, NULL, &world.previous) != 0 || sigaction(WF_STOP_SIGNAL, &action, NULL) != 0)
+        return -errno;
+    world.installed = true;
+    return 0;
+}

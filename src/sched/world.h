@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* world.h - stops every thread that uses weft, shows where each stands, and lets them go on.
+ *
+ * A thread counts as stopped when it can touch neither collected memory nor the runtime until it is let go:
+ *   inside the runtime   never; it is waited for. What the runtime does between wf_enter() and wf_leave() is short;
+ *   at a poll            it finds WF_ATTN_STOP in wf_enter() (or the scheduler loop) and waits in wf_world_attend();
+ *   asleep in weft       it is outside (in_rt 0) and `dozing`: when it wakes, it passes a poll first. Its stack, if it has
+ *                        one to show, begins at current->sp;
+ *   in the user's code   a signal stops it where it is, with all its registers; if the signal finds it inside the runtime
+ *                        it does nothing and is sent again later.
+ *
+ *   initiator: [W1] stopping = 1, attn |= STOP for every thread    wf_heavy_fence()    [W2] load in_rt
+ *   thread:    [G1] in_rt = 1    compiler barrier    [G2] load attn
+ * As in thread.h: a thread that [W2] sees outside will see STOP at its next [G2]. Threads that register while the world is
+ * being stopped are given STOP when they do, under the lock of the list.
+ *
+ * A routine that runs on a stopped thread gets its `sp` filled in, so while the world is stopped every started routine
+ * has a valid one.
+ */
+#ifndef WEFT_SCHED_WORLD_H
+#define WEFT_SCHED_WORLD_H
+
+#include "sched/thread.h"
+
+/* Becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
+ * and may be on another thread. The caller is inside the runtime, and stays so from here to wf_world_resume(). */
+bool wf_world_claim(struct wf_thread **thread);
+/* Stops all threads but the calling one. False: it took too long and was given up, the world goes on: to be tried again, with
+ * attempt + 1, a little later. */
+bool wf_world_stop(struct wf_thread *self, unsigned attempt);
+/* Lets them go on. */
+void wf_world_resume(void);
+/* Others may stop it now. */
+void wf_world_unclaim(void);
+/* wf_world_help has been set: those that sleep already are to see it. */
+void wf_world_call_helpers(void);
+
+/* While the world is stopped: calls fn for what may hold pointers of the user's: registers, thread-local variables and, of
+ * plain threads, the stack; the stacks and captured arguments of all routines. Ranges of words. Other stacks that routines
+ * are on top of (coroutines) are not among them. */
+typedef void wf_range_fn(void *arg, const void *low, const void *high);
+void wf_world_each_range(wf_range_fn *fn, void *arg);
+void wf_world_each_routine_range(wf_range_fn *fn, void *arg);
+
+/* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
+ * small stack, perhaps in a signal handler. */
+extern void (*_Atomic wf_world_help)(void);
+
+/* Keeps the world from being stopped; for starting and stopping the runtime. The caller is outside. */
+void wf_world_hold(void);
+void wf_world_release(void);
+
+/* Called by wf_guard_attend() when it sees WF_ATTN_STOP: waits until the world goes on. */
+void wf_world_attend(struct wf_thread *thread);
+/* A thread is entered into its list, whose lock is held. */
+void wf_world_register(struct wf_thread *thread);
+
+/* Notes where the calling thread's stack and thread-local variables are. Before it is entered into its list, or inside
+ * thread_main before anything of the user's runs. */
+void wf_world_note_thread(struct wf_thread *thread);
+
+/* The one signal that weft uses: debuggers pass it on, libc does not use it, and one too many does no harm. */
+#define WF_STOP_SIGNAL SIGURG
+
+/* Installs the handler of the signal. 0 or a negative errno. */
+int wf_world_init(void);
+
+struct wf_world_stats {
+    uint64_t stops, signals, resent, given_up;
+    int64_t last_stop_ns; /* from the request until all had stopped */
+    int last_tid;         /* who was last */
+};
+extern struct wf_world_stats wf_world_stats; /* written with the world stopped */
+
+#endif
