@@ -141,9 +141,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < STOPPERS; i++)
         weft_await(stoppers[i]);
     uint64_t before = moved[0].count;
-    for (int i = 0; i < 5000 && moved[0].count == before; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    require(moved[0].count != before);
+    eventually(moved[0].count != before);
     done = true;
     close(pipe_ends[1]);
     for (int i = 0; i < 2 * PLAIN; i++)
