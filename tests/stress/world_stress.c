@@ -102,6 +102,7 @@ static void look(struct timespec pause)
 static void stopper(unsigned rounds, uint64_t seed)
 {
     for (unsigned k = 0; k < rounds; k++) {
+        alarm(stress.stuck_after_seconds); /* stuck is where nobody can stop the world, not where it takes long */
         seed = seed * 6364136223846793005u + 1;
         look((struct timespec){.tv_nsec = (long)(seed >> 33) % 200000});
         if (seed >> 60 == 0)
