@@ -12,15 +12,15 @@
 
 /* Gives some memory back; outside the runtime. */
 void wf_background_release(int64_t now_ns);
-/* Starts a routine that collects, if no worker has had anything to do and nothing was allocated for half a second, and
- * enough was before. Inside the runtime. */
+/* Starts a routine that collects, if no worker has had anything to do and nothing was allocated for a while, and there may
+ * be garbage. Inside the runtime. */
 void wf_background_collect(struct wf_thread *pilot, int64_t now_ns, bool idle);
 /* Either is due before long. Any thread. */
 bool wf_background_wanted(void);
 
 /* Something may have become so: wakes the pilot if it sleeps. Inside the runtime. A few loads, unless it is so. */
 void wf_background_notice(void);
-/* A collection is over. */
-void wf_background_after_cycle(int64_t now_ns);
+/* A collection is over, and has left so much. */
+void wf_background_after_cycle(int64_t now_ns, size_t live_bytes);
 
 #endif

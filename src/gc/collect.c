@@ -310,7 +310,7 @@ static void note(const struct cycle *c, int64_t now)
         bin++;
     info->pauses[bin]++;
     wf_pacer_ended(c->start, now);
-    wf_background_after_cycle(now);
+    wf_background_after_cycle(now, info->live_bytes);
     if (config.trace)
         print_trace(c, now);
 }

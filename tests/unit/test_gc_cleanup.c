@@ -78,7 +78,7 @@ Test(gc_cleanup, a_freed_object_is_gone_for_its_handles_cleanups_and_external_by
 
 Test(gc_cleanup, a_freed_large_object_too)
 {
-    weft_await(weft_async(free_with_specials, (size_t)(3 * MIB)));
+    weft_await(weft_async(free_with_specials, (size_t)MIB));
 }
 
 /* What hung on the former does not hang on who gets its memory. */
