@@ -37,7 +37,7 @@ static struct link *make_ring(struct wf_rand *rand)
         require(l != NULL);
         *l = (struct link){.next = first, .previous = last, .data = weft_alloc_data(size), .size = size};
         require(l->data != NULL);
-        memset(l->data, (int)i, size);
+        ((unsigned char *)l->data)[0] = ((unsigned char *)l->data)[size - 1] = (unsigned char)i;
         last->next = l;
         first->previous = l;
         last = l;
