@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <weft/gc.h>
 
-#include "gc/cleanup.h"
 #include "gc/mark.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
@@ -168,7 +167,6 @@ static void each_registered(size_t from, size_t to, wf_range_fn *fn, void *arg)
 static void each_of_few(wf_range_fn *fn, void *arg)
 {
     wf_world_each_range(fn, arg);
-    wf_cleanups_each_root(fn, arg);
     wf_hooks.each_root(fn, arg);
 }
 
