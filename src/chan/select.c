@@ -49,6 +49,7 @@
  */
 #include "chan/select.h"
 
+#include <weft/gc.h>
 #include <weft/select.h>
 
 #include <errno.h>
@@ -453,7 +454,8 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
     struct record record;
     ptrdiff_t otherwise;
     record.n_places = survey(cases, n, &otherwise);
-    if (record.n_places > FEW && (many = wf_chan_allocate(record.n_places * sizeof(*many))) == NULL)
+    /* Collected: it keeps the channels while the caller's cases may lie where nobody looks. */
+    if (record.n_places > FEW && (many = weft_alloc(record.n_places * sizeof(*many))) == NULL)
         return -ENOMEM;
     record.places = many != NULL ? many : few;
     record.timed = false;
@@ -461,7 +463,7 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
     arrange(&record, cases, n);
     int result = select_locked(&record, cases, n, otherwise);
     if (WF_UNLIKELY(many != NULL))
-        free(many);
+        weft_free(many);
     return result;
 }
 

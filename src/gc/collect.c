@@ -397,7 +397,7 @@ WF_PUBLIC void *weft_realloc(void *p, size_t size)
     if (weft_base(p) != p)
         wf_misuse("weft_realloc(%p, %zu): not the beginning of a collected object", p, size);
     enum wf_kind kind = kind_of(p);
-    if (kind == WF_KIND_TRACED)
+    if (kind > WF_KIND_DATA)
         wf_misuse("weft_realloc(%p, %zu): a traced object", p, size);
     void *q = allocate(size, kind);
     if (q == NULL)
@@ -458,6 +458,11 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
 }
 
 /* ---- for other rooms ---- */
+
+void *wf_gc_new(size_t size, enum wf_kind kind)
+{
+    return allocate(size, kind);
+}
 
 void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind)
 {

@@ -17,6 +17,9 @@ void wf_gc_configure(const struct wf_gc_config *config);
 /* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none. */
 void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
 
+/* The same for a caller outside the runtime: may wait for a collection, and does not start the runtime. Not WF_KIND_TRACED. */
+void *wf_gc_new(size_t size, enum wf_kind kind);
+
 /* hooks.cache_retire. */
 void wf_gc_cache_retire(void *cache);
 

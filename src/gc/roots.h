@@ -2,8 +2,8 @@
 /* roots.h - where marking begins: everything outside the collected heap that may hold pointers into it.
  *
  *   registers, thread-local variables, stacks of plain threads     sched/world.c
- *   stacks and captured arguments of routines                      sched/world.c
- *   channels, futures, timers                                      the chunks of sched/object.c
+ *   stacks and captured arguments of routines, what they wait on   sched/world.c
+ *   futures, timers                                                the chunks of sched/object.c
  *   routine-local values, stacks of coroutines                     hooks.each_root
  *   writable segments of every loaded object                       dl_iterate_phdr
  *   ranges that the user has registered                            here

@@ -84,6 +84,8 @@ struct wf_hooks wf_hooks = {
     .pilot_round = wf_watch_round,
 };
 
+const wf_trace_fn wf_channel_trace = wf_chan_trace;
+
 struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
     [WF_WAIT_NONE] = {"runnable", NULL},
     [WF_WAIT_CHAN_SEND] = {"sends to a channel", wf_chan_send_abort},
