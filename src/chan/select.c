@@ -242,6 +242,12 @@ bool wf_select_abort(struct wf_routine *r, void *object)
     return wf_claim_end(r, (uint32_t)(uintptr_t)object);
 }
 
+/* Its scratch[0] says so. */
+bool wf_select_has_limit(const struct wf_routine *r)
+{
+    return r->wait.scratch[0] != 0;
+}
+
 static bool claim_for_timer(struct wf_timer *timer)
 {
     struct record *record = wf_container_of(timer, struct record, timer);
@@ -404,6 +410,7 @@ WF_INLINE int wait_for_any(struct wf_thread *thread, struct record *record, cons
     struct wf_routine *self = thread->current;
     record->self = self;
     record->timer.arg = self;
+    self->wait.scratch[0] = record->timed;
     record->waiting = wf_claim_prepare(self);
     if (WF_UNLIKELY(wf_wait_begin(self, WF_WAIT_SELECT, (void *)(uintptr_t)record->waiting))) {
         wf_claim_abandon(self, record->waiting);

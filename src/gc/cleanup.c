@@ -149,6 +149,15 @@ void wf_cleanups_each_root(wf_range_fn *fn, void *arg)
         fn(arg, all.due.entries, all.due.entries + all.due.n);
 }
 
+void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void *object), void *arg)
+{
+    for (size_t i = 0; i < all.weaks.n; i++) {
+        const weft_weak *w = shown(all.weaks.entries[i].hidden);
+        if (w->hidden != 0)
+            fn(arg, w, shown(w->hidden));
+    }
+}
+
 static void look_at_weaks(void)
 {
     struct table *t = &all.weaks;

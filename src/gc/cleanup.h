@@ -10,6 +10,8 @@
 
 /* The arguments of cleanups: they stay alive until their cleanup has run. */
 void wf_cleanups_each_root(wf_range_fn *fn, void *arg);
+/* Every weak handle whose object is still there. */
+void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void *object), void *arg);
 /* After marking, before closing: clears weak handles, sets aside the cleanups that are due, drops the bytes of objects
  * that are gone. */
 void wf_cleanups_look(void);

@@ -130,6 +130,8 @@ void wf_gc_cache_retire(void *cache)
 
 struct cycle {
     struct wf_thread *thread;
+    void (*look)(void *arg);
+    void *look_arg;
     struct wf_marker *marker;
     unsigned attempt;
     bool done;
@@ -193,6 +195,8 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
     flush_caches();
+    if (WF_UNLIKELY(c->look != NULL))
+        c->look(c->look_arg);
     wf_mark_start(MARKERS);
     c->marker = wf_mark_join();
     wf_store_release(&wf_world_help, help);
@@ -257,6 +261,25 @@ static void note(const struct cycle *c, int64_t now)
                    info->live_bytes >> 10, info->live_objects, counts.n_markers, wf_world_stats.last_tid);
 }
 
+/* The world is claimed. */
+static void run_cycle(struct cycle *c)
+{
+    c->start = wf_now_ns();
+    while (dl_iterate_phdr(collect_locked, c), !c->done)
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
+    note(c, wf_now_ns());
+}
+
+/* Inside the runtime, after a collection of the caller's own: what is to be done while the world goes on. */
+static struct wf_thread *after_cycle(struct wf_thread *thread)
+{
+    wf_world_unclaim();
+    if (WF_UNLIKELY(config.looked != NULL))
+        thread = config.looked(thread);
+    wf_cleanups_start(thread);
+    return thread;
+}
+
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
  * the caller found that it needs one; another's will do. */
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
@@ -267,13 +290,10 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
         ;
     if (ours) {
         if (wf_load_relaxed(&stats.n_cycles) == seen) {
-            struct cycle c = {.thread = thread, .start = wf_now_ns()};
-            while (dl_iterate_phdr(collect_locked, &c), !c.done)
-                nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
-            note(&c, wf_now_ns());
+            struct cycle c = {.thread = thread, .look = config.look};
+            run_cycle(&c);
         }
-        wf_world_unclaim();
-        wf_cleanups_start(thread);
+        thread = after_cycle(thread);
     }
     wf_compiler_barrier();
     errno = saved;
@@ -458,6 +478,21 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
 }
 
 /* ---- for other rooms ---- */
+
+void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
+{
+    int saved = errno;
+    struct wf_thread *thread = wf_enter_without_start();
+    if (cache_of(thread) != NULL) {
+        while (!wf_world_claim(&thread))
+            ;
+        struct cycle c = {.thread = thread, .look = look, .look_arg = arg};
+        run_cycle(&c);
+        thread = after_cycle(thread);
+    }
+    wf_leave(thread);
+    errno = saved;
+}
 
 void *wf_gc_new(size_t size, enum wf_kind kind)
 {

@@ -11,6 +11,8 @@ struct wf_gc_config {
     int percent;
     size_t limit_bytes; /* 0: none */
     bool trace, verify;
+    void (*look)(void *unused); /* not NULL: called in every collection, the world stopped, all caches flushed */
+    struct wf_thread *(*looked)(struct wf_thread *thread); /* and after it, inside the runtime: debug/leaks.h */
 };
 void wf_gc_configure(const struct wf_gc_config *config);
 
@@ -19,6 +21,9 @@ void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
 
 /* The same for a caller outside the runtime: may wait for a collection, and does not start the runtime. Not WF_KIND_TRACED. */
 void *wf_gc_new(size_t size, enum wf_kind kind);
+
+/* A collection of the caller's own, in which `look` is called instead of the configuration's. Outside the runtime. */
+void wf_gc_collect_looking(void (*look)(void *arg), void *arg);
 
 /* hooks.cache_retire. */
 void wf_gc_cache_retire(void *cache);

@@ -16,5 +16,7 @@
 
 /* The world is stopped, and the calling thread is inside of a dl_iterate_phdr(), so that no object comes or goes. */
 void wf_roots_each(wf_range_fn *fn, void *arg);
+/* The same without routines and without the chunks of sched/object.c. */
+void wf_roots_each_lasting(wf_range_fn *fn, void *arg);
 
 #endif

@@ -386,14 +386,16 @@ void wf_world_each_range(wf_range_fn *fn, void *arg)
         each_range_of_thread(t, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         each_range_of_thread(t, fn, arg);
+        wf_hooks.each_local(t->current, fn, arg);
         each_range_of_wait(t->current, fn, arg);
         if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
             each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
-static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *arg)
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg)
 {
+    wf_hooks.each_local(r, fn, arg);
     if ((r->flags & WF_STARTED) == 0) {
         fn(arg, &r->start, &r->start + 1);
         if (r->extra != NULL && r->extra->words != NULL)
@@ -412,7 +414,7 @@ void wf_world_each_routine_range(wf_range_fn *fn, void *arg)
     for (uint32_t i = 0; i < n; i++) {
         struct wf_routine *r = wf_routine_at(i);
         if (wf_load_relaxed(&r->id) != 0)
-            each_range_of_routine(r, fn, arg);
+            wf_world_each_range_of(r, fn, arg);
     }
 }
 
