@@ -120,9 +120,8 @@ WEFT_API void weft_external(void *p, ptrdiff_t bytes);
  * same from call to call: they, and what they hold, are kept. In linear time; memory for the search comes from the system, and
  * without it none is found. May find fewer than there are: the search is conservative, and takes those for alive who
  * sleep, have a deadline, wait in a coroutine, on a stack of a size of their own (weft_go_with) or for several futures,
- * and all plain threads. Never names one that can be woken, as long as nobody keeps a channel, a scope's name, or a handle only
- * where the collector does not look (memory from malloc that is no root), and nobody waits for a thing of weft/sync.h
- * in an object, or on a routine's stack, to which pointers are kept only there. The strings are valid during the call.
+ * and all plain threads; here it looks also into memory from malloc, and leftovers in what was freed count. Never names one
+ * that can be woken, unless what leads to it is hidden (see above). The strings are valid during the call.
  * WEFT_DEBUG=leak=1 does it in every collection and at weft_stop(), and prints a line on stderr for each new one;
  * leak=wake also ends those waits that can be ended with -EDEADLK (not those for mutexes, once and a scope's children). */
 typedef struct weft_leak {

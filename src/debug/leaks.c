@@ -22,8 +22,11 @@
  *
  * Never to name a routine that can still be woken is worth more than to name all that cannot. So these are roots: whoever
  * runs, is runnable, sleeps or has a deadline; plain threads; who waits in a coroutine, on a stack of a size of its own, for
- * several futures (and those it waits for), or for a thing in static memory, malloc's, or a plain thread's stack; and every kind of wait that is not
+ * several futures, or for a thing in static memory, malloc's, or a plain thread's stack; and every kind of wait that is not
  * named here. Words are taken for pointers conservatively, also one past the end.
+ *
+ * All writable memory of the process is a root here, unlike in a collection: a promise, the name of a scope, or the address of
+ * something on a stack may be kept in malloc's memory, and used. The price is that a leftover in freed memory hides a leak.
  *
  * Cancellation is a way of being woken: whoever reaches the handle of a routine's future, or the name of a scope, may use
  * it; so may the owner of a scope that does not wait at its end, and a child that runs may fail and so end its siblings.
@@ -41,6 +44,7 @@
 #include "chan/chan.h"
 #include "chan/select.h"
 #include "debug/dump.h"
+#include "debug/memory.h"
 #include "gc/cleanup.h"
 #include "gc/collect.h"
 #include "gc/mark.h"
@@ -91,15 +95,17 @@ struct finder {
     struct array keys, edges;
     struct array index;       /* of keys, counted from 1: open addressing by address */
     struct array work;        /* items to be followed: see push() */
+    struct array excluded;    /* from what of the process's memory is searched */
     uintptr_t handles_low, handles_high; /* where futures and scopes lie */
     struct wf_marker tracer;  /* stands in for a marker in calls of trace functions */
     uint64_t n_steps;
     bool out_of_memory;
 };
 
+/* Shared: so it is none of the private memory that is searched. */
 static void *map(size_t size)
 {
-    void *p = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED ? p : NULL;
 }
 
@@ -236,11 +242,12 @@ static void reach_key(struct finder *f, uintptr_t address)
     push(f, (uintptr_t)(key - 1) << ITEM_SHIFT | ITEM_KEY);
 }
 
-/* `word` lies in the collected heap, or one past its end. */
-static void reach_object(struct finder *f, uintptr_t word)
+/* `word` lies in the collected heap. `behind`: it is the last byte before what the program's word points to, which may mean
+ * one past the end. Not of a channel, though: its users do not know how large it is, and its neighbour is a channel, too. */
+static void reach_object(struct finder *f, uintptr_t word, bool behind)
 {
     struct wf_cell cell;
-    if (!wf_heap_find(word, &cell))
+    if (!wf_heap_find(word, &cell) || (behind && cell.kind == WF_KIND_CHANNEL))
         return;
     uint8_t *mark = &f->marks[cell.state - wf_heap.states];
     if (*mark != 0)
@@ -268,9 +275,9 @@ static void reach_word(struct finder *f, uintptr_t word)
     if (word < 4096)
         return;
     if (wf_heap_contains(word) || wf_heap_contains(word - 1)) {
-        reach_object(f, word);
+        reach_object(f, word, false);
         if (word % WF_GRAIN == 0)
-            reach_object(f, word - 1);
+            reach_object(f, word - 1, true);
         return;
     }
     if (word - (uintptr_t)wf_arena.base < (uintptr_t)wf_arena.n_slots << wf_arena.slot_shift) {
@@ -505,17 +512,6 @@ static bool link_user_object(struct finder *f, uint32_t i, uintptr_t object)
     return true;
 }
 
-/* Somebody waits for several futures, this one among them, or for this one with a time limit, and may cancel it then. */
-static bool is_one_of_several(struct finder *f, const struct wf_future *future)
-{
-    for (const struct wf_waiter *w = future->waiters; w != NULL; w = w->next) {
-        f->n_steps++;
-        if (w->routine == NULL)
-            return true;
-    }
-    return false;
-}
-
 /* What may cancel it. */
 static void link_cancellation(struct finder *f, uint32_t i)
 {
@@ -530,8 +526,6 @@ static void link_cancellation(struct finder *f, uint32_t i)
     const struct wf_future *future = !wf_routine_is_child(r) ? r->future : NULL;
     if (future == NULL)
         return;
-    if (is_one_of_several(f, future))
-        reach_routine(f, i);
     make_key(f, (uintptr_t)future); /* no root: what it holds is what this routine will do at its end */
     if ((future->marks & WF_FUTURE_DETACHED) != 0)
         return; /* nobody has its handle */
@@ -593,10 +587,40 @@ WF_READS_ANYTHING static void reach_chunk(struct finder *f, const char *low, con
             reach_range(f, low, low + WF_CACHELINE);
 }
 
+static void exclude(struct finder *f, const void *low, const void *high)
+{
+    if (grow(f, &f->excluded, sizeof(struct wf_excluded)))
+        ((struct wf_excluded *)f->excluded.at)[f->excluded.n++] = (struct wf_excluded){(uintptr_t)low, (uintptr_t)high};
+}
+
+static void exclude_stacks(struct finder *f, const struct wf_thread *first)
+{
+    for (const struct wf_thread *t = first; t != NULL; t = t->next_all)
+        exclude(f, t->stack_low, t->stack_high);
+}
+
+/* All other memory, malloc's before all. A channel may not be kept only there, but the handle of a future or a promise, the
+ * name of a scope, or the address of something on a routine's stack may. What the library keeps for itself says nothing of what the
+ * program can reach. */
+static void reach_memory(struct finder *f, const struct wf_object_chunk *chunks, uint32_t n_chunks)
+{
+    exclude(f, (const void *)wf_heap.base, (const char *)wf_heap.base + (wf_heap.reserved_units << WF_UNIT_SHIFT)); /* NOLINT */
+    exclude(f, wf_arena.base, wf_arena.base + ((size_t)wf_arena.n_slots << wf_arena.slot_shift));
+    exclude(f, wf_routine_at(0), wf_routine_at(f->n_routines));
+    for (uint32_t i = 0; i < n_chunks; i++)
+        exclude(f, chunks[i].low, chunks[i].high);
+    exclude_stacks(f, wf_threads.all);
+    exclude_stacks(f, wf_threads.foreign);
+    if (!f->out_of_memory && !wf_memory_each(f->excluded.at, f->excluded.n, reach_range, f))
+        f->out_of_memory = true;
+    follow_all(f);
+}
+
 static void reach_roots(struct finder *f, const struct wf_object_chunk *chunks, uint32_t n_chunks)
 {
     wf_roots_each_lasting(reach_range, f);
     follow_all(f);
+    reach_memory(f, chunks, n_chunks);
     for (uint32_t i = 0; i < n_chunks; i++) {
         reach_chunk(f, chunks[i].low, chunks[i].high);
         follow_all(f);
@@ -678,6 +702,7 @@ static void end(struct finder *f)
     unmap(f->edges.at, f->edges.most * sizeof(struct edge));
     unmap(f->index.at, f->index.most * sizeof(uint32_t));
     unmap(f->work.at, f->work.most * sizeof(uintptr_t));
+    unmap(f->excluded.at, f->excluded.most * sizeof(struct wf_excluded));
 }
 
 /* The world is stopped, all caches are flushed. Nothing is found when there is no memory to search with. */

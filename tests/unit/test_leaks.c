@@ -75,7 +75,7 @@ static void most_leak(void (*fn)(void), enum wf_wait_kind kind)
     start_many(fn, kind);
     unsigned n = leaks_that(wf_wait_kinds[kind].text);
     cr_assert(n >= MOST, "%u of %u are found", n, MANY);
-    cr_assert_eq(leaks_that(wf_wait_kinds[kind].text), n, "they are still there");
+    cr_assert(leaks_that(wf_wait_kinds[kind].text) >= n, "they are still there"); /* more, if some were not all the way there */
 }
 
 /* ---- every kind of wait ---- */
@@ -564,6 +564,70 @@ Test(leaks, none_of_a_child_whose_sibling_lives)
     none_leaks();
 }
 
+/* What is no collected memory may be known from malloc's only. */
+struct malloced {
+    weft_promise(int) promise;
+    weft_waitgroup *group;
+    weft_scope_ref scope;
+    weft_future(int) future;
+};
+static struct malloced *volatile *boxes;
+
+static struct malloced *new_box(void)
+{
+    struct malloced *box = calloc(1, sizeof(*box));
+    boxes[n_ready++] = box;
+    return box;
+}
+static void await_a_malloced_promise(void)
+{
+    struct malloced *box = new_box();
+    box->promise = weft_promise_make(int);
+    weft_await(weft_promise_future(box->promise));
+    n_ended++;
+}
+static void wait_for_a_malloced_group(void)
+{
+    weft_waitgroup group = {0};
+    weft_waitgroup_add(&group, 1);
+    new_box()->group = &group;
+    weft_waitgroup_wait(&group);
+    n_ended++;
+}
+static void child_of_a_malloced_scope(void)
+{
+    weft_scope (s) {
+        new_box()->scope = s;
+        weft_scope_go(s, receive_for_ever);
+    }
+}
+static void start_for_a_malloced_future(void)
+{
+    new_box()->future = weft_async(receive_and_return);
+}
+
+Test(leaks, none_that_is_known_from_malloced_memory)
+{
+    boxes = calloc(4 * MANY, sizeof(*boxes));
+    for (int i = 0; i < MANY; i++) {
+        require(weft_go(await_a_malloced_promise) == 0);
+        require(weft_go(wait_for_a_malloced_group) == 0);
+        require(weft_go(child_of_a_malloced_scope) == 0);
+        require(weft_go(start_for_a_malloced_future) == 0);
+    }
+    eventually(n_parked(WF_WAIT_FUTURE) == MANY && n_parked(WF_WAIT_WAITGROUP) == MANY);
+    eventually(n_parked(WF_WAIT_CHAN_RECV) == 2 * MANY && n_parked(WF_WAIT_SCOPE) == MANY);
+    none_leaks();
+    for (int i = 0; i < 4 * MANY; i++) {
+        struct malloced *box = boxes[i];
+        if (box->promise != NULL)
+            weft_resolve(box->promise, 1);
+        if (box->group != NULL)
+            weft_waitgroup_done(box->group);
+    }
+    eventually(n_ended == 2 * MANY);
+}
+
 static weft_scope_ref names[MANY];
 static void child_of_a_named_scope(void)
 {
@@ -614,6 +678,7 @@ Test(leaks, none_that_awaits_a_promise_that_is_held)
     eventually(n_ended == MANY);
 }
 
+static void *kept[MANY];
 static int fail_late(weft_chan(int) c)
 {
     weft_chan_recv(c, NULL);
@@ -621,8 +686,9 @@ static int fail_late(weft_chan(int) c)
 }
 static void wait_for_all(void)
 {
-    weft_future(int) *fs = malloc(2 * sizeof(*fs)); /* where nobody looks */
+    weft_future(int) *fs = malloc(2 * sizeof(*fs));
     int values[2];
+    kept[n_ready++] = fs;
     fs[0] = weft_async(receive_and_return);
     fs[1] = weft_async(fail_late, (weft_chan(int))held[0]);
     weft_all(fs, 2, values);
