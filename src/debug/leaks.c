@@ -619,6 +619,7 @@ static void reach_memory(struct finder *f, const struct wf_object_chunk *chunks,
 static void reach_roots(struct finder *f, const struct wf_object_chunk *chunks, uint32_t n_chunks)
 {
     wf_roots_each_lasting(reach_range, f);
+    wf_cleanups_each_argument(reach_pointer, f);
     follow_all(f);
     reach_memory(f, chunks, n_chunks);
     for (uint32_t i = 0; i < n_chunks; i++) {

@@ -127,10 +127,15 @@ WF_READS_ANYTHING void wf_verify_range(struct wf_verifier *v, const void *low, c
         wf_verify_word(v, *p);
 }
 
+void wf_verify_object(struct wf_verifier *v, const void *p)
+{
+    reach(v, (uintptr_t)p);
+}
+
 /* What wf_mark_object() does on behalf of a trace function that the verifier called. */
 static void verify_object(void *arg, const void *p)
 {
-    reach(arg, (uintptr_t)p);
+    wf_verify_object(arg, p);
 }
 
 WF_READS_ANYTHING static void scan_reached(struct wf_verifier *v)
