@@ -75,7 +75,6 @@ static void most_leak(void (*fn)(void), enum wf_wait_kind kind)
     start_many(fn, kind);
     unsigned n = leaks_that(wf_wait_kinds[kind].text);
     cr_assert(n >= MOST, "%u of %u are found", n, MANY);
-    cr_assert(leaks_that(wf_wait_kinds[kind].text) >= MOST, "they are still there");
 }
 
 /* ---- every kind of wait ---- */
@@ -121,6 +120,7 @@ Test(leaks, select)
 }
 
 struct shared {
+    char unused[16]; /* a pointer to the beginning would keep the neighbour, too */
     weft_mutex mutex;
     weft_rwmutex rwmutex;
     weft_cond cond;
@@ -129,6 +129,7 @@ struct shared {
     weft_barrier barrier;
     weft_latch latch;
     weft_tracker tracker;
+    weft_once once;
 };
 
 static void lock_twice(void)
@@ -237,7 +238,7 @@ static void do_once(void *c)
 }
 static void wait_within_once(void)
 {
-    weft_once *once = weft_new(weft_once);
+    weft_once *once = &weft_new(struct shared)->once;
     weft_go(weft_once_do, once, do_once, (void *)(uintptr_t)weft_chan_make(int, 0));
     weft_yield();
     while (wf_load_relaxed((_Atomic uint32_t *)(void *)once) == 0)
