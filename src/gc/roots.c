@@ -170,17 +170,22 @@ static void each_of_few(wf_range_fn *fn, void *arg)
     wf_hooks.each_root(fn, arg);
 }
 
-void wf_roots_each(wf_range_fn *fn, void *arg)
+void wf_roots_each_lasting(wf_range_fn *fn, void *arg)
 {
     struct visit v = {fn, arg};
-    const struct wf_object_chunk *chunks;
     each_of_few(fn, arg);
+    dl_iterate_phdr(each_segment, &v);
+    each_registered(0, table.n_entries, fn, arg);
+}
+
+void wf_roots_each(wf_range_fn *fn, void *arg)
+{
+    const struct wf_object_chunk *chunks;
+    wf_roots_each_lasting(fn, arg);
     wf_world_each_routine_range(0, wf_world_routines(), fn, arg);
     uint32_t n = wf_object_chunks(&chunks);
     for (uint32_t i = 0; i < n; i++)
         fn(arg, chunks[i].low, chunks[i].high);
-    dl_iterate_phdr(each_segment, &v);
-    each_registered(0, table.n_entries, fn, arg);
 }
 
 /* ---- in shares ---- */

@@ -46,6 +46,8 @@ void wf_world_each_range(wf_range_fn *fn, void *arg);
 /* Routines by index, [from, to) of those below wf_world_routines(): a share for each of several threads. */
 uint32_t wf_world_routines(void);
 void wf_world_each_routine_range(uint32_t from, uint32_t to, wf_range_fn *fn, void *arg);
+/* The same of one routine: with its local values, and what it waits on. */
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg);
 
 /* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
  * small stack, perhaps in a signal handler. */

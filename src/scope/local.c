@@ -122,7 +122,7 @@ void wf_locals_end(void)
     }
 }
 
-void wf_locals_of(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
+void wf_locals_each_range(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
 {
     if (r->extra != NULL && r->extra->n_locals > 0)
         fn(arg, r->extra->locals, r->extra->locals + r->extra->n_locals);
