@@ -131,8 +131,9 @@ void wf_gc_cache_retire(void *cache)
 struct cycle {
     struct wf_thread *thread;
     struct wf_marker *marker;
+    uint64_t seen;
     unsigned attempt;
-    bool done;
+    bool claimed, done; /* claimed: at the latest attempt */
     int64_t start, stopped, rooted, marked, closed;
 };
 
@@ -211,17 +212,28 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->closed = wf_now_ns();
 }
 
-/* dl_iterate_phdr() holds its lock while it calls this. */
+/* dl_iterate_phdr() holds its lock while it calls this. The world is claimed only here, and given back before the lock is:
+ * a callback of the user's that allocates holds the lock, too, and may have to wait for whoever has claimed the world. */
 static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
+    wf_doze_end(c->thread);
+    c->claimed = wf_world_try_claim();
+    if (!c->claimed)
+        return 1;
+    if (wf_load_relaxed(&stats.n_cycles) != c->seen) {
+        wf_world_unclaim();
+        return 1;
+    }
     __builtin_unwind_init();
     c->done = wf_world_stop(c->thread, c->attempt++);
     if (c->done) {
         c->thread->current->sp = wf_stack_pointer(); /* frames of the collection itself are not searched: they change */
         collect_stopped(c);
         wf_world_resume();
+    } else {
+        wf_world_unclaim();
     }
     return 1;
 }
@@ -257,21 +269,33 @@ static void note(const struct cycle *c, int64_t now)
                    info->live_bytes >> 10, info->live_objects, counts.n_markers, wf_world_stats.last_tid);
 }
 
+/* A stop was given up: those that hold locks are to release them. */
+static struct wf_thread *let_others_go_on(struct wf_thread *thread)
+{
+    wf_leave(thread);
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
+    return wf_enter();
+}
+
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
  * the caller found that it needs one; another's will do. */
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
 {
     int saved = errno;
-    bool ours = false;
-    while (wf_load_relaxed(&stats.n_cycles) == seen && !(ours = wf_world_claim(&thread)))
-        ;
-    if (ours) {
-        if (wf_load_relaxed(&stats.n_cycles) == seen) {
-            struct cycle c = {.thread = thread, .start = wf_now_ns()};
-            while (dl_iterate_phdr(collect_locked, &c), !c.done)
-                nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
-            note(&c, wf_now_ns());
-        }
+    __builtin_unwind_init();
+    struct cycle c = {.start = wf_now_ns(), .seen = seen};
+    while (wf_load_relaxed(&stats.n_cycles) == seen && !c.done) {
+        c.thread = thread;
+        thread->current->sp = wf_stack_pointer();
+        wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
+        dl_iterate_phdr(collect_locked, &c);
+        if (!c.claimed)
+            thread = wf_world_wait_unclaimed(thread);
+        else if (!c.done && wf_load_relaxed(&stats.n_cycles) == seen)
+            thread = let_others_go_on(thread);
+    }
+    if (c.done) {
+        note(&c, wf_now_ns());
         wf_world_unclaim();
         wf_cleanups_start(thread);
     }
