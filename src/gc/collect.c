@@ -218,10 +218,10 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
-    wf_doze_end(c->thread);
     c->claimed = wf_world_try_claim();
     if (!c->claimed)
-        return 1;
+        return 1; /* and no poll with the lock held */
+    wf_doze_end(c->thread);
     if (wf_load_relaxed(&stats.n_cycles) != c->seen) {
         wf_world_unclaim();
         return 1;
@@ -287,8 +287,12 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
     while (wf_load_relaxed(&stats.n_cycles) == seen && !c.done) {
         c.thread = thread;
         thread->current->sp = wf_stack_pointer();
+        wf_world_loader_begin();
         wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
         dl_iterate_phdr(collect_locked, &c);
+        wf_world_loader_end();
+        if (!c.claimed)
+            wf_doze_end(thread);
         if (!c.claimed)
             thread = wf_world_wait_unclaimed(thread);
         else if (!c.done && wf_load_relaxed(&stats.n_cycles) == seen)

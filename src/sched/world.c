@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -44,15 +45,17 @@
 #include "stack/arena.h"
 #include "time/clock.h"
 
-enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
+enum { POLITE_NS = 5000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
 static const size_t MAIN_STACK_GAP = (size_t)120 << 20; /* the kernel maps nothing so close below the main stack */
-static const int64_t PATIENCE_NS = 10000000; /* a busy machine deschedules threads for several */
+static const int64_t PATIENCE_NS = 100000000; /* a busy machine deschedules threads for tens of them */
 
 static struct {
     _Atomic uint32_t initiator; /* 1: somebody stops, has stopped, or holds the world */
     _Atomic uint32_t stopping;  /* 1: new threads must stop too. [W1] */
     _Atomic uint32_t number;    /* of the latest stop, from 1 */
     _Atomic uint32_t ended;     /* futex: number of the latest stop that is over */
+    _Atomic uint32_t forking;   /* 1: who is not known yet must keep away from the loader's lock. [F1] */
+    _Atomic uint32_t at_loader; /* how many threads are in a dl_iterate_phdr() of weft's. [F2] */
     struct sigaction previous;  /* immutable after init */
     bool installed;
     /* Of who has claimed the world: */
@@ -434,6 +437,13 @@ const char *wf_world_last_to_stop(char *text, size_t size)
     return text;
 }
 
+/* Its own function for those who look with a debugger for what two threads wait for. */
+static WF_NOINLINE void give_up(void)
+{
+    wf_world_stats.given_up++;
+    wf_world_resume();
+}
+
 WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
 {
     int64_t patience = PATIENCE_NS << (attempt < MOST_PATIENCE ? attempt : MOST_PATIENCE);
@@ -455,8 +465,7 @@ WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
     for (unsigned round = 0; press(self, now) > 0; round++) {
         complain(self, now);
         if (now - start > patience) {
-            wf_world_stats.given_up++;
-            wf_world_resume();
+            give_up();
             return false;
         }
         if (round < SPINS)
@@ -526,23 +535,62 @@ static bool somebody_inside(const struct wf_thread *first, const struct wf_threa
     return false;
 }
 
+void wf_world_loader_begin(void)
+{
+    wf_add_seq_cst(&world.at_loader, 1); /* [F2] inside the runtime, where a fork waits for us before it looks at this */
+}
+
+void wf_world_loader_end(void)
+{
+    wf_sub_seq_cst(&world.at_loader, 1);
+}
+
+/* The same for a thread that is not known yet: [F1], [F2] one of the two sees the other. */
+static void loader_begin_unknown(void)
+{
+    wf_add_seq_cst(&world.at_loader, 1);
+    while (wf_load_seq_cst(&world.forking) != 0) {
+        wf_sub_seq_cst(&world.at_loader, 1);
+        sched_yield();
+        wf_add_seq_cst(&world.at_loader, 1);
+    }
+}
+
+/* The locks of the lists are held if it is quiet. */
+static bool is_quiet(struct wf_thread *self)
+{
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    if (!somebody_inside(wf_threads.foreign, self) && wf_load_seq_cst(&world.at_loader) == 0) {
+        wf_spinlock_lock(&wf_threads.lock);
+        return true;
+    }
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    return false;
+}
+
 /* Asks, as for a stop, but sends no signal: those in the user's code go on until they come to a poll. They may hold malloc's
- * lock, which fork() takes next. Threads that are only just becoming known are kept out by the locks of the lists. */
+ * lock, which fork() takes next. Threads that are only just becoming known are kept out by the locks of the lists. Given up
+ * for a moment when it takes too long: somebody may have come to a poll in a callback of dl_iterate_phdr(), whose lock
+ * another waits for. */
 void wf_world_before_fork(void)
 {
     struct wf_thread *self = wf_thread_self();
     wf_world_hold();
-    wf_add_seq_cst(&world.number, 1);
-    ask(self, INT64_MAX);
-    wf_heavy_fence(); /* [W2] */
     for (;;) {
-        wf_spinlock_lock(&wf_threads.foreign_lock);
-        if (!somebody_inside(wf_threads.foreign, self))
+        wf_add_seq_cst(&world.number, 1);
+        wf_store_seq_cst(&world.forking, 1); /* [F1] */
+        ask(self, INT64_MAX);
+        wf_heavy_fence(); /* [W2] */
+        int64_t end = wf_now_ns() + PATIENCE_NS;
+        bool quiet;
+        while (!(quiet = is_quiet(self)) && wf_now_ns() < end)
+            sched_yield();
+        if (quiet)
             break;
-        wf_spinlock_unlock(&wf_threads.foreign_lock);
-        sched_yield();
+        wf_store_seq_cst(&world.forking, 0);
+        wf_world_resume();
+        nanosleep(&(struct timespec){.tv_nsec = RESEND_NS}, NULL);
     }
-    wf_spinlock_lock(&wf_threads.lock);
     wf_memory_lock();
 }
 
@@ -551,6 +599,7 @@ void wf_world_after_fork_in_parent(void)
     wf_memory_unlock();
     wf_spinlock_unlock(&wf_threads.lock);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.forking, 0);
     wf_world_resume();
     wf_world_release();
 }
@@ -576,6 +625,8 @@ void wf_world_after_fork_in_child(void)
     }
     wf_spinlock_unlock(&wf_threads.lock);
     wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.forking, 0);
+    wf_store_seq_cst(&world.at_loader, 0); /* of threads that were waiting for `forking` */
     wf_world_resume();
     wf_world_release();
 }
@@ -745,7 +796,9 @@ void wf_world_note_thread(struct wf_thread *thread)
     void *low;
     size_t size;
     int saved = errno;
+    loader_begin_unknown();
     note_thread_locals(thread);
+    wf_world_loader_end();
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
         if (pthread_attr_getstack(&attr, &low, &size) == 0) {
             thread->stack_high = (char *)low + size;

@@ -54,6 +54,11 @@ extern void (*_Atomic wf_world_help)(void);
 void wf_world_hold(void);
 void wf_world_release(void);
 
+/* Around a dl_iterate_phdr() of weft's own, begun inside the runtime, and waited for in a doze: no fork() is to happen while the
+ * loader's lock is held, the child would find it so for ever. */
+void wf_world_loader_begin(void);
+void wf_world_loader_end(void);
+
 /* Around a fork() while the runtime does not run, though threads may use collected memory. The caller is outside.
  * Afterwards nobody else is inside the runtime, so no lock of its own is held; what the program does goes on, and so are locks
  * of the host released that fork() wants. In the child there is no thread but the calling one. */
