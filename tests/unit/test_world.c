@@ -422,6 +422,38 @@ Test(world, destructors_of_a_thread_that_ends_may_use_it_in_every_round)
     }
 }
 
+static __thread struct node *only_here;
+
+static void wait_while_ending(void *value)
+{
+    (void)value;
+    n_ready++;
+    wait_for_release();
+    require(is_node(only_here, 9));
+    n_good++;
+}
+
+static void *keep_while_ending(void *arg)
+{
+    only_here = make_node(9);
+    pthread_setspecific(keys[1], keys);
+    clear_stack();
+    return arg;
+}
+
+Test(world, what_a_thread_holds_while_later_destructors_run_is_found)
+{
+    pthread_t thread;
+    weft_gc();
+    cr_assert_eq(pthread_key_create(&keys[1], wait_while_ending), 0); /* behind weft's key */
+    cr_assert_eq(pthread_create(&thread, NULL, keep_while_ending, NULL), 0);
+    eventually(n_ready == 1);
+    all_live("while ending");
+    released = 1;
+    pthread_join(thread, NULL);
+    cr_assert_eq(n_good, 1);
+}
+
 static void *vanish(void *arg)
 {
     (void)arg;
@@ -482,7 +514,7 @@ Test(world, a_child_may_collect_when_the_runtime_was_never_started)
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, allocate_until_released, &words[i]), 0);
     eventually(n_ready > 100);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 100; i++) {
         pid_t child = fork();
         if (child == 0) {
             alarm(20);
