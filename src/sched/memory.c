@@ -101,8 +101,8 @@ static void give(struct head *h)
         munmap(h, h->bytes);
         return;
     }
-    if (WF_DEBUG_LEVEL >= 1)
-        memset(h + 1, 0xdb, h->bytes - sizeof(*h)); /* who still uses it is to notice */
+    /* The first chunk is static data, which the collector searches: no old pointers. Who still uses it is to notice. */
+    memset(h + 1, WF_DEBUG_LEVEL >= 1 ? 0xdb : 0, h->bytes - sizeof(*h));
     unsigned size = (unsigned)__builtin_ctzl(h->bytes) - LEAST_SHIFT;
     wf_spinlock_lock(&memory.lock);
     h->next = memory.free[size];
