@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <weft/gc.h>
 
-#include "gc/cleanup.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 
@@ -155,6 +154,5 @@ void wf_roots_each(wf_range_fn *fn, void *arg)
     for (size_t i = 0; i < table.n_entries; i++)
         if (table.entries[i].address > GONE)
             fn(arg, (const void *)table.entries[i].address, (const char *)table.entries[i].address + table.entries[i].size);
-    wf_cleanups_each_root(fn, arg);
     wf_hooks.each_root(fn, arg);
 }
