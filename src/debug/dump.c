@@ -67,6 +67,11 @@ size_t wf_dump_routines(int fd, bool waiting_only)
 size_t wf_dump_threads(int fd)
 {
     size_t n = 0;
+    /* No signal of the collector's is to stop it with the lock held. */
+    struct wf_thread *thread = wf_thread_self();
+    bool outside = thread != NULL && wf_load_relaxed(&thread->in_rt) == 0;
+    if (outside)
+        thread = wf_enter();
     wf_spinlock_lock(&wf_threads.foreign_lock);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         char wait[128];
@@ -78,6 +83,8 @@ size_t wf_dump_threads(int fd)
         n++;
     }
     wf_spinlock_unlock(&wf_threads.foreign_lock);
+    if (outside)
+        wf_leave(thread);
     return n;
 }
 

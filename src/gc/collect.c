@@ -151,8 +151,9 @@ struct cycle {
     struct wf_thread *thread;
     void (*look)(void *arg);
     void *look_arg;
+    uint64_t seen; /* how many collections there had been: another's will do */
     unsigned attempt;
-    bool done;
+    bool claimed, done;             /* claimed: at the latest attempt */
     size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
     size_t before_bytes;            /* in use when the world stood still */
     uint64_t given_up;              /* stops of others and ours before */
@@ -296,18 +297,28 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->closed = wf_now_ns();
 }
 
-/* dl_iterate_phdr() holds its lock while it calls this. */
+/* dl_iterate_phdr() holds its lock while it calls this. The world is claimed only here, and given back before the lock is:
+ * a callback of the user's that allocates holds the lock, too, and may have to wait for whoever has claimed the world. */
 static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct cycle *c = arg;
     (void)info, (void)size;
+    c->claimed = wf_world_try_claim();
+    if (!c->claimed)
+        return 1; /* and no poll with the lock held */
+    wf_doze_end(c->thread);
+    if (wf_load_relaxed(&stats.n_cycles) != c->seen) {
+        wf_world_unclaim();
+        return 1;
+    }
     __builtin_unwind_init();
-    wf_world_stats.last_tid = 0;
     c->done = wf_world_stop(c->thread, c->attempt++);
     if (c->done) {
         c->thread->current->sp = wf_stack_pointer(); /* frames of the collection itself are not searched: they change */
         collect_stopped(c);
         wf_world_resume();
+    } else {
+        wf_world_unclaim();
     }
     return 1;
 }
@@ -357,19 +368,38 @@ static void note(const struct cycle *c, int64_t now)
         print_trace(c, now);
 }
 
-/* The world is claimed. */
-static void run_cycle(struct cycle *c)
+/* A stop was given up: those that hold locks are to release them. */
+static struct wf_thread *let_others_go_on(struct wf_thread *thread)
 {
-    c->start = wf_now_ns();
-    c->given_up = wf_world_stats.given_up;
-    while (dl_iterate_phdr(collect_locked, c), !c->done)
-        nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
-    note(c, wf_now_ns());
+    wf_leave(thread);
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
+    return wf_enter();
+}
+
+/* Inside the runtime. c->done: the world is claimed, end_cycle() follows. Else there was a collection after c->seen, or it is
+ * to be tried again. */
+static WF_NOINLINE struct wf_thread *try_cycle(struct wf_thread *thread, struct cycle *c)
+{
+    __builtin_unwind_init();
+    c->thread = thread;
+    thread->current->sp = wf_stack_pointer();
+    wf_world_loader_begin();
+    wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
+    dl_iterate_phdr(collect_locked, c);
+    wf_world_loader_end();
+    if (!c->claimed) {
+        wf_doze_end(thread);
+        thread = wf_world_wait_unclaimed(thread);
+    } else if (!c->done && wf_load_relaxed(&stats.n_cycles) == c->seen) {
+        thread = let_others_go_on(thread);
+    }
+    return thread;
 }
 
 /* Inside the runtime, after a collection of the caller's own: what is to be done while the world goes on. */
-static struct wf_thread *after_cycle(struct wf_thread *thread)
+static struct wf_thread *end_cycle(struct wf_thread *thread, const struct cycle *c)
 {
+    note(c, wf_now_ns());
     wf_world_unclaim();
     if (WF_UNLIKELY(config.looked != NULL))
         thread = config.looked(thread);
@@ -377,21 +407,23 @@ static struct wf_thread *after_cycle(struct wf_thread *thread)
     return thread;
 }
 
+static struct cycle new_cycle(void)
+{
+    return (struct cycle){.start = wf_now_ns(), .given_up = wf_world_stats.given_up};
+}
+
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
  * the caller found that it needs one; another's will do. */
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
 {
     int saved = errno;
-    bool ours = false;
-    while (wf_load_relaxed(&stats.n_cycles) == seen && !(ours = wf_world_claim(&thread)))
-        ;
-    if (ours) {
-        if (wf_load_relaxed(&stats.n_cycles) == seen) {
-            struct cycle c = {.thread = thread, .look = config.look};
-            run_cycle(&c);
-        }
-        thread = after_cycle(thread);
-    }
+    struct cycle c = new_cycle();
+    c.look = config.look;
+    c.seen = seen;
+    while (wf_load_relaxed(&stats.n_cycles) == seen && !c.done)
+        thread = try_cycle(thread, &c);
+    if (c.done)
+        thread = end_cycle(thread, &c);
     wf_compiler_barrier();
     errno = saved;
     return thread;
@@ -670,11 +702,14 @@ void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
     int saved = errno;
     struct wf_thread *thread = wf_enter_without_start();
     if (cache_of(thread) != NULL) {
-        while (!wf_world_claim(&thread))
-            ;
-        struct cycle c = {.thread = thread, .look = look, .look_arg = arg};
-        run_cycle(&c);
-        thread = after_cycle(thread);
+        struct cycle c = new_cycle();
+        c.look = look;
+        c.look_arg = arg;
+        while (!c.done) {
+            c.seen = wf_gc_cycles();
+            thread = try_cycle(thread, &c);
+        }
+        thread = end_cycle(thread, &c);
     }
     wf_leave(thread);
     errno = saved;

@@ -117,13 +117,52 @@ struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
 
 /* ---- fork ---- */
 
-/* A child has none of the threads that drive the workers: it may only exec or _exit. Its first use of weft says so. */
+/* While the runtime runs, a child has none of the threads that drive the workers: it may only exec or _exit, its first use of weft
+ * says so, and nothing need be kept in order for it. That is also so while weft_stop() waits with the lock held.
+ * Otherwise a child goes on as its parent would, alone: nobody is to be inside the runtime meanwhile, nor to start it. */
+static WF_TLS bool forks_quietly; /* of this thread's fork(), in the child too */
+
+static void before_fork(void)
+{
+    forks_quietly = false;
+    if (wf_load_acquire(&state.running) != 0)
+        return;
+    pthread_mutex_lock(&state.lock);
+    forks_quietly = wf_load_relaxed(&state.running) == 0 && wf_load_relaxed(&state.forked) == 0;
+    if (!forks_quietly)
+        pthread_mutex_unlock(&state.lock);
+    else if (state.prepared)
+        wf_world_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    if (!forks_quietly)
+        return;
+    if (state.prepared)
+        wf_world_after_fork_in_parent();
+    pthread_mutex_unlock(&state.lock);
+}
+
 static void after_fork_in_child(void)
 {
-    if (wf_load_relaxed(&state.running) == 0)
+    if (forks_quietly) {
+        if (state.prepared) {
+            wf_membarrier_init(state.config.no_membarrier);
+            wf_world_after_fork_in_child();
+        }
+        pthread_mutex_unlock(&state.lock);
         return;
+    }
     wf_store_relaxed(&state.forked, 1);
-    wf_thread_tls = NULL;
+    wf_thread_forget_self();
+}
+
+/* As early as can be: what is registered first comes last before a fork and first after it. A thread that waits for our
+ * fork to be over may hold locks that other handlers want. */
+__attribute__((constructor(101))) static void register_fork_handlers(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* ---- start ---- */
@@ -191,7 +230,6 @@ static int prepare_locked(const weft_config *user)
         return error;
     if (!state.prepared) {
         wf_membarrier_init(state.config.no_membarrier);
-        pthread_atfork(NULL, NULL, after_fork_in_child);
         error = wf_world_init();
         if (error != 0)
             return error;

@@ -8,8 +8,8 @@
 #include "sched/inject.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "sched/memory.h"
 #include "time/clock.h"
 
 void wf_inject_push_list(struct wf_inject *q, struct wf_routine *first, struct wf_routine *last, uint32_t n,
@@ -51,12 +51,12 @@ struct wf_routine *wf_inject_pop(struct wf_inject *q, enum wf_priority priority)
 static bool grow_batches_locked(struct wf_inject *q)
 {
     uint32_t size = q->batches_size == 0 ? 16 : q->batches_size * 2;
-    struct wf_fresh_list *more = malloc(size * sizeof(*more));
+    struct wf_fresh_list *more = wf_memory_take(size * sizeof(*more));
     if (more == NULL)
         return false;
     for (uint32_t i = 0; i < q->batches_size; i++)
         more[i] = q->batches[(q->first_batch + i) % q->batches_size];
-    free(q->batches);
+    wf_memory_give(q->batches);
     q->batches = more;
     q->batches_size = size;
     q->first_batch = 0;

@@ -9,11 +9,11 @@
 #include "sched/routine.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/assert.h"
 #include "base/spinlock.h"
+#include "sched/memory.h"
 #include "sched/object.h"
 #include "sched/worker.h"
 #include "stack/arena.h"
@@ -291,9 +291,9 @@ struct wf_extra *wf_routine_extra(struct wf_routine *r)
 
 void wf_extra_free(struct wf_extra *extra)
 {
-    free(extra->words);
-    free(extra->panic_message);
-    free(extra->locals);
+    wf_memory_give(extra->words);
+    wf_memory_give(extra->panic_message);
+    wf_memory_give(extra->locals);
     wf_spinlock_lock(&extras.lock);
     extra->own_stack = extras.free;
     extras.free = extra;

@@ -138,12 +138,12 @@ struct wf_extra {
     void *own_stack; /* WF_OWN_STACK: see stack/arena.h */
     size_t own_stack_size;
     struct wf_thread *home;  /* WF_PINNED: the thread, chosen at the first run: whoever drives the worker it was placed on */
-    uint64_t *words;         /* malloc'd stack words of a fresh routine with more than 8 of them */
-    char *panic_message;     /* what weft_try_message returns */
+    uint64_t *words;         /* wf_memory: stack words of a fresh routine with more than 8 of them */
+    char *panic_message;     /* wf_memory: what weft_try_message returns */
     int panic_error;         /* ... and the error that this panic carried, or 0: scope/panic.h, wf_panic_error */
     struct wf_departure *departures; /* panics and exits on their way through its frames, the last first: scope/panic.c */
     uint32_t n_departures;
-    struct wf_local *locals; /* malloc'd array: scope/local.c */
+    struct wf_local *locals; /* wf_memory: scope/local.c */
     uint32_t n_locals;
 };
 

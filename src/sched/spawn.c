@@ -7,12 +7,12 @@
 #include "arch/context.h"
 #include "base/assert.h"
 #include "sched/hooks.h"
+#include "sched/memory.h"
 #include "sched/park.h"
 #include "sched/sanitizer.h"
 #include "sched/sched.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ID_BLOCK = 4096 };
@@ -126,13 +126,9 @@ WF_INLINE int capture_arguments(struct wf_routine *r, const struct wf_captured *
         copy_words(r->start.words, frame->words, n_words);
         return 0;
     }
-    int saved = errno;
     struct wf_extra *extra = wf_routine_extra(r);
-    if (extra == NULL || (extra->words = malloc(n_words * sizeof(uint64_t))) == NULL) {
-        wf_compiler_barrier(); /* clang holds that malloc leaves errno alone */
-        errno = saved;
+    if (extra == NULL || (extra->words = wf_memory_take(n_words * sizeof(uint64_t))) == NULL)
         return -ENOMEM;
-    }
     copy_words(extra->words, frame->words, n_words);
     return 0;
 }

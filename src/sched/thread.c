@@ -9,9 +9,9 @@
 #include "sched/threads.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +22,7 @@
 #include "base/membarrier.h"
 #include "sched/hooks.h"
 #include "sched/idle.h"
+#include "sched/memory.h"
 #include "sched/park.h"
 #include "sched/pilot.h"
 #include "sched/sanitizer.h"
@@ -35,11 +36,14 @@ struct wf_threads wf_threads;
 
 static struct wf_thread *thread_create_block(uint32_t flags)
 {
-    struct wf_thread_block *b =
-        aligned_alloc(WF_CACHELINE, (sizeof(*b) + WF_CACHELINE - 1) & ~(size_t)(WF_CACHELINE - 1));
-    if (b == NULL)
+    struct wf_thread_block *b;
+    void *memory = wf_memory_take(sizeof(*b) + WF_CACHELINE);
+    if (memory == NULL)
         return NULL;
+    b = (struct wf_thread_block *)(((uintptr_t)memory + WF_CACHELINE - 1) & ~(uintptr_t)(WF_CACHELINE - 1)); /* NOLINT */
     memset(b, 0, sizeof(*b));
+    b->thread.memory = memory;
+    b->thread.tls = b->thread.few_tls;
     b->self.flags = WF_STARTED | flags;
     b->thread.current = &b->self;
     b->thread.scheduler = &b->self;
@@ -55,7 +59,9 @@ static void thread_destroy_block(struct wf_thread *thread)
 {
     if (thread->syscall_fd >= 0)
         close(thread->syscall_fd);
-    free(wf_container_of(thread, struct wf_thread_block, thread));
+    if (thread->tls != thread->few_tls)
+        wf_memory_give(thread->tls);
+    wf_memory_give(thread->memory);
 }
 
 /* ---- the scheduler loop ---- */
@@ -181,6 +187,7 @@ static void *thread_main(void *arg)
     wf_signal_stack_create(&thread->signal_stack);
     wf_world_note_thread(thread);
     wf_sanitizer_thread(thread->scheduler);
+    wf_doze_end(thread); /* begun in thread_start */
     loop(thread);
     /* It stays on the list until it is joined: stopped for good. Its thread-local variables go. */
     thread->n_tls = 0;
@@ -204,6 +211,22 @@ static void take_off_list(struct wf_thread *thread)
     wf_spinlock_unlock(&wf_threads.lock);
 }
 
+/* pthread_create() takes locks of the host's; who waits for them is as good as stopped. The caller may be in the midst of any
+ * waking call, where its own stack begins is noted here; but it holds no spinlock that is worth the name: another who waited
+ * for that would be waited for, and the stop be given up for once. */
+static WF_NOINLINE int create_dozing(struct wf_thread *self, struct wf_thread *thread)
+{
+    bool inside = self != NULL && wf_load_relaxed(&self->in_rt) != 0;
+    if (!inside)
+        return pthread_create(&thread->pthread, NULL, thread_main, thread);
+    __builtin_unwind_init();
+    self->current->sp = wf_stack_pointer(); /* running, so it is stale and nobody's */
+    wf_doze_begin(self);
+    int error = pthread_create(&thread->pthread, NULL, thread_main, thread);
+    wf_doze_end(self);
+    return error;
+}
+
 static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *worker)
 {
     struct wf_thread *self = wf_thread_self();
@@ -222,6 +245,7 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     wf_thread_set_worker(thread, worker);
     if (worker != NULL)
         wf_store_release(&worker->thread, thread);
+    wf_store_relaxed(&thread->dozing, 1); /* until it has begun: nobody is to wait for what does not run yet */
     wf_spinlock_lock(&wf_threads.lock);
     thread->next_all = wf_threads.all;
     wf_threads.all = thread;
@@ -238,7 +262,7 @@ static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *wo
     sigdelset(&all, SIGILL);
     sigdelset(&all, WF_STOP_SIGNAL);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals go to the program's threads */
-    int error = pthread_create(&thread->pthread, NULL, thread_main, thread);
+    int error = create_dozing(self, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error == 0)
         return thread;
@@ -416,14 +440,18 @@ uint32_t wf_threads_spare(void)
 static pthread_key_t foreign_key;
 static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
 
+/* Called in each round of destructors of thread-specific values, of which there are PTHREAD_DESTRUCTOR_ITERATIONS. Others of
+ * the program's may come after ours, allocate, wait, and hold pointers: so the thread stays known until the last round. One
+ * that uses weft for the first time in a destructor may never come here: it is found out by wf_world_stop(), by its signal. */
 static void foreign_exit(void *arg)
 {
     struct wf_thread *thread = arg;
-    wf_thread_tls = thread; /* destructors may have run before us and found none */
     if (thread->current->extra != NULL && thread->current->extra->n_locals > 0)
         wf_hooks.end_locals();
     if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
         wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
+    if (++thread->exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS && pthread_setspecific(foreign_key, thread) == 0)
+        return;
     wf_enter(); /* it is not to vanish while the world stands still */
     wf_hooks.cache_retire(thread->cache);
     thread->cache = NULL;
@@ -440,6 +468,21 @@ static void foreign_exit(void *arg)
     if (thread->current->extra != NULL)
         wf_extra_free(thread->current->extra);
     thread_destroy_block(thread);
+}
+
+void wf_thread_forget_foreign(struct wf_thread *thread)
+{
+    wf_hooks.cache_retire(thread->cache);
+    if (thread->current->extra != NULL)
+        wf_extra_free(thread->current->extra);
+    thread_destroy_block(thread);
+}
+
+void wf_thread_forget_self(void)
+{
+    if (wf_thread_tls != NULL && (wf_thread_tls->current->flags & WF_FOREIGN) != 0)
+        pthread_setspecific(foreign_key, NULL);
+    wf_thread_tls = NULL;
 }
 
 static void make_foreign_key(void)

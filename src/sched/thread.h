@@ -28,7 +28,7 @@
 #include "sched/pool.h"
 #include "sched/routine.h"
 
-enum { WF_TLS_RANGES = 16 };
+enum { WF_FEW_TLS_RANGES = 16 };
 
 enum wf_attn {
     WF_ATTN_HOLD = 1,  /* somebody looks at, or uses, the worker: wait */
@@ -69,11 +69,14 @@ struct wf_thread {
 
     bool attached_without_start; /* plain thread: it has only used what needs no worker */
 
+    uint32_t exit_rounds; /* plain thread: how often its end has been announced */
+    void *memory;         /* immutable: what it lies in, of wf_memory_take() */
+
     void *cache; /* plain thread: its share of the collected heap: gc/collect.c; NULL: none yet */
 
     /* Standing still: world.h. */
     _Atomic uint32_t stopped;  /* number of the stop that it obeys */
-    _Atomic uint32_t dozing;   /* 1: asleep in weft, outside the runtime; it polls before it does anything */
+    _Atomic uint32_t dozing;   /* 1: asleep in weft, outside the runtime, or not begun; it polls before it does anything */
     void *stop_sp;             /* the lowest address of its live stack */
     const void *stop_context;  /* a signal stopped it: its registers, a ucontext_t */
     int64_t signal_after_ns;   /* initiator only, as `signalled` */
@@ -83,8 +86,10 @@ struct wf_thread {
     struct wf_tls_range {
         const void *low;
         size_t size;
-    } tls[WF_TLS_RANGES];      /* its static thread-local variables, one range a module; likewise */
+    } few_tls[WF_FEW_TLS_RANGES];
+    struct wf_tls_range *tls;  /* its thread-local variables, one range a module: few_tls, or wf_memory; likewise */
     unsigned n_tls;
+    uint64_t tls_unloads;      /* how many libraries had been unloaded by then */
 };
 
 /* A thread and the descriptor its own stack is known by: the scheduler loop's, or the plain thread's. */

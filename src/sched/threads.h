@@ -35,6 +35,11 @@ void wf_thread_put_spare(struct wf_thread *thread);
 struct wf_thread *wf_thread_adopt(void);
 void wf_thread_abandon(struct wf_thread *thread);
 
+/* A plain thread that has ended without a word, or is not there after a fork; taken off its list already. */
+void wf_thread_forget_foreign(struct wf_thread *thread);
+/* The calling thread does not know weft any more: in a child of fork(). */
+void wf_thread_forget_self(void);
+
 /* Tells every thread to leave and joins them all. */
 void wf_threads_stop(void);
 /* The same for one pool, none of whose workers has a thread and in which no routine lives. Under wf_pools.lock, so that

@@ -10,47 +10,66 @@
  * and may interrupt system calls. So the signal is sent after POLITE_NS, and again every RESEND_NS as long as it has not
  * taken effect: it may have come while the thread was inside the runtime, or a debugger may have swallowed it.
  *
- * A thread that a signal stops may hold a lock of the host (malloc's, stdio's, the loader's), and another may be waiting for
- * that lock inside the runtime, where it is waited for. So a stop that takes too long is given up: all go on, the lock is
- * released, and the next attempt has more patience.
+ * A thread that a signal stops may hold a lock of the host (malloc's, stdio's, the loader's). So nobody inside the runtime may
+ * wait for one: what is allocated there is the runtime's own (memory.h), threads are made in a doze (thread.c). As the last
+ * resort a stop that takes too long is given up: all go on, the lock is released, and the next attempt has more patience;
+ * `given_up` counts that.
+ *
+ * A thread that does not stop at all, because it blocks the signal or somebody has replaced its handler, is named on stderr.
+ * One that is no more, though it never said so, is noticed by its signal and taken off the list.
  */
 #define _GNU_SOURCE
 #include "sched/world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/futex.h"
 #include "base/membarrier.h"
+#include "base/perturb.h"
 #include "sched/hooks.h"
+#include "sched/memory.h"
 #include "sched/threads.h"
 #include "stack/arena.h"
 #include "time/clock.h"
 
 /* Of cold memory, while walking over routines: descriptors, then the lines of their stacks, on their way into the cache. */
 enum { DESCRIPTORS_AHEAD = 24, STACKS_AHEAD = 12, STACK_LINES = 5 };
-enum { POLITE_NS = 20000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
+enum { POLITE_NS = 5000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
 static const size_t MAIN_STACK_GAP = (size_t)120 << 20; /* the kernel maps nothing so close below the main stack */
-static const int64_t PATIENCE_NS = 10000000; /* a busy machine deschedules threads for several */
+static const int64_t PATIENCE_NS = 100000000; /* a busy machine deschedules threads for tens of them */
 
 static struct {
     _Atomic uint32_t initiator; /* 1: somebody stops, has stopped, or holds the world */
     _Atomic uint32_t stopping;  /* 1: new threads must stop too. [W1] */
     _Atomic uint32_t number;    /* of the latest stop, from 1 */
     _Atomic uint32_t ended;     /* futex: number of the latest stop that is over */
+    _Atomic uint32_t forking;   /* 1: who is not known yet must keep away from the loader's lock. [F1] */
+    _Atomic uint32_t at_loader; /* how many threads are in a dl_iterate_phdr() of weft's. [F2] */
     struct sigaction previous;  /* immutable after init */
     bool installed;
+    /* Of who has claimed the world: */
+    int64_t wanted_ns;         /* when the stop that has not come about yet was first tried; 0: none is wanted */
+    int64_t say_after_ns;      /* when who hinders it is to be named next, after `wanted_ns` */
+    struct wf_thread *last;    /* seen running by the latest look; only its address counts, it may be gone */
+    struct wf_thread *gone;    /* have ended unnoticed: off their list, to be forgotten */
+    uint32_t n_sent;
 } world;
 
 struct wf_world_stats wf_world_stats;
+struct wf_world_tuning wf_world_tuning = {.silence_ns = 1000000000};
 void (*_Atomic wf_world_help)(void);
 
 /* ---- the stopped thread ---- */
@@ -64,11 +83,13 @@ static void wait_for_resume(struct wf_thread *thread)
     for (;;) {
         if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0) {
             wf_store_relaxed(&thread->stopped, 0);
+            wf_perturb(); /* the next stop */
             wf_fence_seq_cst(); /* [W3] pairs with the heavy fence of wf_world_stop */
             if ((wf_load_acquire(&thread->attn) & WF_ATTN_STOP) == 0)
                 return;
         }
         uint32_t stop = wf_load_acquire(&world.number);
+        wf_perturb(); /* the end of the stop, and the next */
         wf_store_release(&thread->stopped, stop); /* [W3] pairs with is_stopped */
         void (*help)(void) = wf_load_acquire(&wf_world_help);
         if (help != NULL)
@@ -122,12 +143,27 @@ static bool stands_where_it_says(const struct wf_thread *thread, const char *pc,
     return low <= sp && sp <= high;
 }
 
+/* ThreadSanitizer keeps signals back until the thread is about to block, and calls the handler there, on the thread's own stack,
+ * with the registers of long ago. Then what is live begins here, and registers are what it would be at a poll. */
+static const char *called_late(const struct wf_thread *thread, const char *pc)
+{
+#if WF_TSAN
+    const char *here = __builtin_frame_address(0);
+    return stands_where_it_says(thread, pc, here) ? wf_stack_pointer() : NULL;
+#else
+    (void)thread, (void)pc;
+    return NULL;
+#endif
+}
+
 static void on_stop_signal(int signal, siginfo_t *info, void *context)
 {
     struct wf_thread *thread = wf_thread_self();
     bool ours = info->si_code == SI_TKILL && info->si_pid == getpid();
     if (!ours)
         chain(signal, info, context);
+    if (WF_TSAN)
+        __builtin_unwind_init();
     if (thread == NULL || (wf_load_relaxed(&thread->attn) & WF_ATTN_STOP) == 0)
         return;
     if (wf_load_relaxed(&thread->in_rt) != 0 || wf_load_relaxed(&thread->dozing) != 0)
@@ -140,9 +176,11 @@ static void on_stop_signal(int signal, siginfo_t *info, void *context)
 #else
 #error "the stack pointer of an interrupted thread"
 #endif
-    if (!stands_where_it_says(thread, pc, sp))
+    const char *late = called_late(thread, pc);
+    if (late == NULL && !stands_where_it_says(thread, pc, sp))
         return; /* asked again soon */
-    thread->stop_sp = (void *)(uintptr_t)(sp - RED_ZONE);
+    wf_perturb(); /* the initiator's look */
+    thread->stop_sp = (void *)(uintptr_t)(late != NULL ? late : sp - RED_ZONE);
     thread->stop_context = u;
     wait_for_resume(thread);
     thread->stop_context = NULL;
@@ -165,16 +203,29 @@ static bool is_stopped(struct wf_thread *thread)
     return wf_load_acquire(&thread->in_rt) == 0 && wf_load_relaxed(&thread->dozing) != 0;
 }
 
-static void signal_thread(struct wf_thread *thread, int64_t now)
+/* The kernel does not know the thread: it has ended without the end that weft is told of, as one may that first used weft in a
+ * destructor of the last round, or by a bare exit(2). */
+static bool is_gone(struct wf_thread *t, int result)
+{
+    return result != 0 && errno == ESRCH && (t->current->flags & WF_FOREIGN) != 0;
+}
+
+/* False: there is no such thread any more. */
+static bool signal_thread(struct wf_thread *thread, int64_t now)
 {
     int tid = wf_load_relaxed(&thread->tid);
     if (tid == 0 || wf_load_relaxed(&thread->in_rt) != 0 || now < thread->signal_after_ns)
-        return;
+        return true;
     wf_world_stats.resent += thread->signalled;
     wf_world_stats.signals++;
     thread->signalled = true;
     thread->signal_after_ns = now + RESEND_NS;
-    syscall(SYS_tgkill, getpid(), tid, WF_STOP_SIGNAL);
+    if (wf_world_tuning.lose_every != 0 && ++world.n_sent % wf_world_tuning.lose_every == 0)
+        return true;
+    int saved = errno;
+    bool gone = is_gone(thread, (int)syscall(SYS_tgkill, getpid(), tid, WF_STOP_SIGNAL));
+    errno = saved;
+    return !gone;
 }
 
 /* How many threads of the list are still to be waited for. */
@@ -183,12 +234,19 @@ static unsigned press_list(struct wf_spinlock *lock, struct wf_thread **first, s
     unsigned running = 0;
     if (!wf_spinlock_try_lock(lock))
         return 1; /* who holds it may be stopped: see patience */
-    for (struct wf_thread *t = *first; t != NULL; t = t->next_all) {
+    for (struct wf_thread **at = first, *t; (t = *at) != NULL; at = t == *at ? &t->next_all : at) {
         if (t == self || is_stopped(t))
             continue;
         running++;
+        world.last = t;
         wf_world_stats.last_tid = wf_load_relaxed(&t->tid);
-        signal_thread(t, now);
+        if (signal_thread(t, now))
+            continue;
+        *at = t->next_all;
+        t->next_all = world.gone;
+        world.gone = t;
+        wf_sub_relaxed(&wf_threads.n_foreign, 1);
+        wf_world_stats.vanished++;
     }
     struct wf_thread *pilot = wf_threads.pilot;
     if (lock == &wf_threads.lock)
@@ -202,6 +260,93 @@ static unsigned press(struct wf_thread *self, int64_t now)
     unsigned running = press_list(&wf_threads.lock, &wf_threads.all, self, now);
     return running + press_list(&wf_threads.foreign_lock, &wf_threads.foreign, self, now);
 }
+
+static void forget_gone(void)
+{
+    for (struct wf_thread *t; (t = world.gone) != NULL;) {
+        world.gone = t->next_all;
+        wf_thread_forget_foreign(t);
+    }
+}
+
+/* ---- who hinders it ---- */
+
+/* A small file of /proc as text. False: there is none. */
+static bool read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return n > 0;
+}
+
+static const char *reason_for(const struct wf_thread *t, const char *status)
+{
+    struct sigaction now;
+    const char *blocked = strstr(status, "\nSigBlk:"), *state = strstr(status, "\nState:\t");
+    if (wf_load_relaxed(&t->in_rt) != 0)
+        return "it is inside a call of weft";
+    if (sigaction(WF_STOP_SIGNAL, NULL, &now) == 0 && now.sa_sigaction != on_stop_signal)
+        return "somebody has replaced the handler of SIGURG, by which weft stops threads; install yours before weft is first "
+               "used, then it is called for signals of others";
+    if (blocked != NULL && (strtoull(blocked + 8, NULL, 16) >> (WF_STOP_SIGNAL - 1) & 1) != 0)
+        return "it blocks SIGURG, by which weft stops threads: leave that out of pthread_sigmask()";
+    if (state != NULL && (state[8] == 'T' || state[8] == 't'))
+        return "a debugger has stopped it";
+    if (state != NULL && state[8] == 'D')
+        return "it is in a system call that cannot be interrupted";
+    return "it is in a signal handler on a stack of its own, or gets no CPU";
+}
+
+static struct wf_thread *find_running(struct wf_thread *first, const struct wf_thread *self)
+{
+    while (first != NULL && (first == self || is_stopped(first)))
+        first = first->next_all;
+    return first;
+}
+
+/* One line for the first thread that has not stopped. */
+static WF_COLD void say_who(const struct wf_thread *self, int64_t waited_ns)
+{
+    char path[64], name[32], status[2048];
+    const char *reason = "";
+    int tid = 0;
+    struct wf_spinlock *locks[] = {&wf_threads.lock, &wf_threads.foreign_lock};
+    for (unsigned i = 0; i < WF_ARRAY_SIZE(locks) && tid == 0; i++) {
+        if (!wf_spinlock_try_lock(locks[i]))
+            continue;
+        struct wf_thread *t = find_running(i == 0 ? wf_threads.all : wf_threads.foreign, self);
+        if (t != NULL) {
+            tid = wf_load_relaxed(&t->tid);
+            snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+            read_file(path, status, sizeof(status));
+            reason = reason_for(t, status);
+        }
+        wf_spinlock_unlock(locks[i]);
+    }
+    if (tid == 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+    if (read_file(path, name, sizeof(name)))
+        name[strcspn(name, "\n")] = 0;
+    wf_message("a collection has been waiting %.1f s for thread %d (%s) to stand still: %s", (double)waited_ns / 1e9, tid, name,
+               reason);
+}
+
+/* Rarely, and rarer each time. */
+static void complain(const struct wf_thread *self, int64_t now)
+{
+    if (now - world.wanted_ns < world.say_after_ns)
+        return;
+    int saved = errno;
+    say_who(self, now - world.wanted_ns);
+    errno = saved;
+    world.say_after_ns *= 10;
+}
+
+/* ---- asking ---- */
 
 static void ask_list(struct wf_thread *first, struct wf_thread *self, int64_t signal_after_ns)
 {
@@ -235,24 +380,71 @@ static void show_list(struct wf_thread *first, struct wf_thread *self)
             t->current->sp = t->stop_sp;
 }
 
-static bool claim(void)
+bool wf_world_try_claim(void)
 {
     uint32_t none = 0;
     return wf_cas_acquire(&world.initiator, &none, 1);
 }
 
-bool wf_world_claim(struct wf_thread **thread)
+struct wf_thread *wf_world_wait_unclaimed(struct wf_thread *thread)
 {
-    if (claim())
-        return true;
-    wf_leave(*thread);
+    wf_leave(thread);
     while (wf_load_relaxed(&world.initiator) != 0) {
-        *thread = wf_enter(); /* stops here if it is asked to */
-        wf_leave(*thread);
+        thread = wf_enter(); /* stops here if it is asked to */
+        wf_leave(thread);
         sched_yield();
     }
-    *thread = wf_enter();
+    return wf_enter();
+}
+
+bool wf_world_claim(struct wf_thread **thread)
+{
+    if (wf_world_try_claim())
+        return true;
+    *thread = wf_world_wait_unclaimed(*thread);
     return false;
+}
+
+static void note_stop(struct wf_thread *self, int64_t took_ns)
+{
+    struct wf_world_stats *stats = &wf_world_stats;
+    unsigned i = 0;
+    while (i < WF_STOP_TIMES - 1 && took_ns >= (int64_t)1000 << i)
+        i++;
+    stats->times[i]++;
+    stats->stops++;
+    stats->last_stop_ns = took_ns;
+    stats->last_routine = 0;
+    stats->last_name[0] = 0;
+    const struct wf_routine *r = NULL;
+    for (struct wf_thread *t = wf_threads.all; t != NULL && r == NULL; t = t->next_all)
+        r = t == world.last && t != self ? t->current : NULL;
+    if (r == NULL || r == world.last->scheduler)
+        return;
+    stats->last_routine = wf_load_relaxed(&r->id);
+    if (r->extra != NULL)
+        memcpy(stats->last_name, r->extra->name, sizeof(stats->last_name));
+}
+
+const char *wf_world_last_to_stop(char *text, size_t size)
+{
+    const struct wf_world_stats *stats = &wf_world_stats;
+    const char *name = stats->last_name;
+    if (stats->last_tid == 0)
+        snprintf(text, size, "nobody");
+    else if (stats->last_routine == 0)
+        snprintf(text, size, "thread %d", stats->last_tid);
+    else
+        snprintf(text, size, "thread %d, routine %llu%s%.31s%s", stats->last_tid, (unsigned long long)stats->last_routine,
+                 name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "");
+    return text;
+}
+
+/* Its own function for those who look with a debugger for what two threads wait for. */
+static WF_NOINLINE void give_up(void)
+{
+    wf_world_stats.given_up++;
+    wf_world_resume();
 }
 
 WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
@@ -262,14 +454,21 @@ WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
     self->stop_sp = wf_stack_pointer();
     self->stop_context = NULL;
     int64_t start = wf_now_ns();
+    if (world.wanted_ns == 0) {
+        world.wanted_ns = start;
+        world.say_after_ns = wf_world_tuning.silence_ns;
+    }
+    world.last = NULL;
+    wf_world_stats.last_tid = 0;
     wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
+    wf_perturb(); /* those that still obey the last stop */
     ask(self, start + POLITE_NS);
     wf_heavy_fence();
     int64_t now = start;
     for (unsigned round = 0; press(self, now) > 0; round++) {
+        complain(self, now);
         if (now - start > patience) {
-            wf_world_stats.given_up++;
-            wf_world_resume();
+            give_up();
             return false;
         }
         if (round < SPINS)
@@ -280,8 +479,8 @@ WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
     }
     show_list(wf_threads.all, self);
     show_list(wf_threads.foreign, self);
-    wf_world_stats.stops++;
-    wf_world_stats.last_stop_ns = wf_now_ns() - start;
+    note_stop(self, wf_now_ns() - start);
+    world.wanted_ns = 0;
     return true;
 }
 
@@ -345,18 +544,125 @@ int wf_world_doze(struct wf_thread *thread, int64_t deadline_ns)
 
 void wf_world_unclaim(void)
 {
+    forget_gone();
     wf_store_release(&world.initiator, 0);
 }
 
 void wf_world_hold(void)
 {
-    while (!claim())
+    while (!wf_world_try_claim())
         sched_yield();
 }
 
 void wf_world_release(void)
 {
     wf_store_release(&world.initiator, 0);
+}
+
+/* ---- fork ---- */
+
+static bool somebody_inside(const struct wf_thread *first, const struct wf_thread *self)
+{
+    for (const struct wf_thread *t = first; t != NULL; t = t->next_all)
+        if (t != self && wf_load_acquire(&t->in_rt) != 0 && !is_stopped((struct wf_thread *)(uintptr_t)t))
+            return true;
+    return false;
+}
+
+void wf_world_loader_begin(void)
+{
+    wf_add_seq_cst(&world.at_loader, 1); /* [F2] inside the runtime, where a fork waits for us before it looks at this */
+}
+
+void wf_world_loader_end(void)
+{
+    wf_sub_seq_cst(&world.at_loader, 1);
+}
+
+/* The same for a thread that is not known yet: [F1], [F2] one of the two sees the other. */
+static void loader_begin_unknown(void)
+{
+    wf_add_seq_cst(&world.at_loader, 1);
+    while (wf_load_seq_cst(&world.forking) != 0) {
+        wf_sub_seq_cst(&world.at_loader, 1);
+        sched_yield();
+        wf_add_seq_cst(&world.at_loader, 1);
+    }
+}
+
+/* The locks of the lists are held if it is quiet. */
+static bool is_quiet(struct wf_thread *self)
+{
+    wf_spinlock_lock(&wf_threads.foreign_lock);
+    if (!somebody_inside(wf_threads.foreign, self) && wf_load_seq_cst(&world.at_loader) == 0) {
+        wf_spinlock_lock(&wf_threads.lock);
+        return true;
+    }
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    return false;
+}
+
+/* Asks, as for a stop, but sends no signal: those in the user's code go on until they come to a poll. They may hold malloc's
+ * lock, which fork() takes next. Threads that are only just becoming known are kept out by the locks of the lists. Given up
+ * for a moment when it takes too long: somebody may have come to a poll in a callback of dl_iterate_phdr(), whose lock
+ * another waits for. */
+void wf_world_before_fork(void)
+{
+    struct wf_thread *self = wf_thread_self();
+    wf_world_hold();
+    for (;;) {
+        wf_add_seq_cst(&world.number, 1);
+        wf_store_seq_cst(&world.forking, 1); /* [F1] */
+        ask(self, INT64_MAX);
+        wf_heavy_fence(); /* [W2] */
+        int64_t end = wf_now_ns() + PATIENCE_NS;
+        bool quiet;
+        while (!(quiet = is_quiet(self)) && wf_now_ns() < end)
+            sched_yield();
+        if (quiet)
+            break;
+        wf_store_seq_cst(&world.forking, 0);
+        wf_world_resume();
+        nanosleep(&(struct timespec){.tv_nsec = RESEND_NS}, NULL);
+    }
+    wf_memory_lock();
+}
+
+void wf_world_after_fork_in_parent(void)
+{
+    wf_memory_unlock();
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.forking, 0);
+    wf_world_resume();
+    wf_world_release();
+}
+
+void wf_world_after_fork_in_child(void)
+{
+    struct wf_thread *self = wf_thread_self(), *all = wf_threads.foreign;
+    wf_threads.foreign = self;
+    wf_store_relaxed(&wf_threads.n_foreign, self != NULL);
+    wf_store_relaxed(&wf_threads.n_foreign_blocked, 0);
+    for (struct wf_thread *t = all, *next; t != NULL; t = next) {
+        next = t->next_all;
+        if (t == self)
+            continue;
+        t->next_all = world.gone;
+        world.gone = t;
+    }
+    wf_memory_unlock();
+    forget_gone();
+    if (self != NULL) {
+        self->next_all = NULL;
+        wf_store_relaxed(&self->tid, gettid());
+    }
+    wf_spinlock_unlock(&wf_threads.lock);
+    wf_spinlock_unlock(&wf_threads.foreign_lock);
+    wf_store_seq_cst(&world.forking, 0);
+    wf_store_seq_cst(&world.at_loader, 0); /* of threads that were waiting for `forking` */
+    wf_world_resume();
+    wf_world_release();
 }
 
 /* ---- what is to be seen ---- */
@@ -404,22 +710,52 @@ static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
 #endif
 }
 
+/* The kernel reads the mask before it finds that there is no such way to set it. */
+static bool is_readable(const void *low, const void *high)
+{
+    enum { STEP = 4096 };
+    for (uintptr_t p = (uintptr_t)low & ~(uintptr_t)7; p < (uintptr_t)high; p = (p + STEP) & ~(uintptr_t)(STEP - 1))
+        if (syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != 0 && errno == EFAULT)
+            return false;
+    return true;
+}
+
+static int note_unloads(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof(info->dlpi_subs))
+        *(uint64_t *)arg = info->dlpi_subs;
+    return 1;
+}
+
+/* Variables of a library that has been unloaded meanwhile may be anything, or nothing. */
+static void each_tls_range(const struct wf_thread *t, uint64_t unloads, wf_range_fn *fn, void *arg)
+{
+    int saved = errno;
+    for (unsigned i = 0; i < t->n_tls; i++) {
+        const void *low = t->tls[i].low, *high = (const char *)low + t->tls[i].size;
+        if (t->tls_unloads == unloads || is_readable(low, high))
+            fn(arg, low, high);
+    }
+    errno = saved;
+}
+
 /* Registers, thread-local variables, and what a routine that has just begun is about to load its arguments from. */
-static void each_range_of_thread(struct wf_thread *t, wf_range_fn *fn, void *arg)
+static void each_range_of_thread(struct wf_thread *t, uint64_t unloads, wf_range_fn *fn, void *arg)
 {
     each_range_of(t, fn, arg);
-    for (unsigned i = 0; i < t->n_tls; i++)
-        fn(arg, t->tls[i].low, (const char *)t->tls[i].low + t->tls[i].size);
+    each_tls_range(t, unloads, fn, arg);
     if (t->current != t->scheduler)
         fn(arg, &t->current->start, &t->current->start + 1);
 }
 
 void wf_world_each_range(wf_range_fn *fn, void *arg)
 {
+    uint64_t unloads = 0;
+    dl_iterate_phdr(note_unloads, &unloads);
     for (struct wf_thread *t = wf_threads.all; t != NULL; t = t->next_all)
-        each_range_of_thread(t, fn, arg);
+        each_range_of_thread(t, unloads, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
-        each_range_of_thread(t, fn, arg);
+        each_range_of_thread(t, unloads, fn, arg);
         wf_hooks.each_local(t->current, fn, arg);
         each_range_of_wait(t->current, fn, arg);
         if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
@@ -480,16 +816,56 @@ void wf_world_each_routine_range(uint32_t from, uint32_t to, wf_range_fn *fn, vo
 
 /* ---- set-up ---- */
 
+/* What the library has of thread-local variables in the calling thread: the range, if it has one. */
+static bool tls_of(const struct dl_phdr_info *info, size_t size, struct wf_tls_range *ret_range)
+{
+    if (size < offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof(info->dlpi_tls_data) || info->dlpi_tls_data == NULL)
+        return false;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_TLS) {
+            *ret_range = (struct wf_tls_range){.low = info->dlpi_tls_data, .size = info->dlpi_phdr[i].p_memsz};
+            return true;
+        }
+    return false;
+}
+
+static int count_tls(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct wf_tls_range range;
+    *(unsigned *)arg += tls_of(info, size, &range);
+    return 0;
+}
+
+struct tls_note {
+    struct wf_thread *thread;
+    unsigned most;
+};
+
 static int note_tls(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    struct wf_thread *thread = arg;
-    if (size < offsetof(struct dl_phdr_info, dlpi_tls_data) + sizeof(info->dlpi_tls_data) || info->dlpi_tls_data == NULL)
-        return 0;
-    for (unsigned i = 0; i < info->dlpi_phnum && thread->n_tls < WF_TLS_RANGES; i++)
-        if (info->dlpi_phdr[i].p_type == PT_TLS)
-            thread->tls[thread->n_tls++] =
-                (struct wf_tls_range){.low = info->dlpi_tls_data, .size = info->dlpi_phdr[i].p_memsz};
+    struct tls_note *note = arg;
+    struct wf_thread *thread = note->thread;
+    note_unloads(info, size, &thread->tls_unloads);
+    if (thread->n_tls < note->most && tls_of(info, size, &thread->tls[thread->n_tls]))
+        thread->n_tls++;
     return 0;
+}
+
+/* Counted first: nothing can be allocated while the loader's lock is held. */
+static void note_thread_locals(struct wf_thread *thread)
+{
+    unsigned n = 0;
+    struct tls_note note = {.thread = thread, .most = WF_FEW_TLS_RANGES};
+    dl_iterate_phdr(count_tls, &n);
+    if (n > WF_FEW_TLS_RANGES) {
+        struct wf_tls_range *many = wf_memory_take(n * sizeof(*many));
+        if (many == NULL)
+            wf_fatal("out of memory for the thread-local variables of a thread");
+        thread->tls = many;
+        note.most = n;
+    }
+    thread->n_tls = 0;
+    dl_iterate_phdr(note_tls, &note);
 }
 
 void wf_world_note_thread(struct wf_thread *thread)
@@ -498,8 +874,9 @@ void wf_world_note_thread(struct wf_thread *thread)
     void *low;
     size_t size;
     int saved = errno;
-    thread->n_tls = 0;
-    dl_iterate_phdr(note_tls, thread);
+    loader_begin_unknown();
+    note_thread_locals(thread);
+    wf_world_loader_end();
     if (pthread_getattr_np(pthread_self(), &attr) == 0) {
         if (pthread_attr_getstack(&attr, &low, &size) == 0) {
             thread->stack_high = (char *)low + size;

@@ -22,7 +22,11 @@
 
 #include "sched/thread.h"
 
-/* Becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
+/* Becomes the one that may stop the world, if nobody is. The caller is inside the runtime, as in all that follows. */
+bool wf_world_try_claim(void);
+/* Waits until nobody may stop it, outside the runtime: the caller may be on another thread afterwards. */
+struct wf_thread *wf_world_wait_unclaimed(struct wf_thread *thread);
+/* The same in one: becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
  * and may be on another thread. The caller is inside the runtime, and stays so from here to wf_world_resume(). */
 bool wf_world_claim(struct wf_thread **thread);
 /* Stops all threads but the calling one. False: it took too long and was given up, the world goes on: to be tried again, with
@@ -57,6 +61,18 @@ extern void (*_Atomic wf_world_help)(void);
 void wf_world_hold(void);
 void wf_world_release(void);
 
+/* Around a dl_iterate_phdr() of weft's own, begun inside the runtime, and waited for in a doze: no fork() is to happen while the
+ * loader's lock is held, the child would find it so for ever. */
+void wf_world_loader_begin(void);
+void wf_world_loader_end(void);
+
+/* Around a fork() while the runtime does not run, though threads may use collected memory. The caller is outside.
+ * Afterwards nobody else is inside the runtime, so no lock of its own is held; what the program does goes on, and so are locks
+ * of the host released that fork() wants. In the child there is no thread but the calling one. */
+void wf_world_before_fork(void);
+void wf_world_after_fork_in_parent(void);
+void wf_world_after_fork_in_child(void);
+
 /* Called by wf_guard_attend() when it sees WF_ATTN_STOP: waits until the world goes on. */
 void wf_world_attend(struct wf_thread *thread);
 /* A thread is entered into its list, whose lock is held. */
@@ -72,11 +88,29 @@ void wf_world_note_thread(struct wf_thread *thread);
 /* Installs the handler of the signal. 0 or a negative errno. */
 int wf_world_init(void);
 
+enum { WF_STOP_TIMES = 24 };
+
 struct wf_world_stats {
-    uint64_t stops, signals, resent, given_up;
+    uint64_t stops, signals, resent;
+    uint64_t given_up;    /* stops that took too long: a thread that had stopped held what another needed in order to stop */
+    uint64_t vanished;    /* plain threads that had ended unnoticed */
     int64_t last_stop_ns; /* from the request until all had stopped */
     int last_tid;         /* who was last */
+    uint64_t last_routine; /* ... the number of the routine there; 0: a plain thread's own */
+    char last_name[32];    /* ... its name, if it has one */
+    uint64_t times[WF_STOP_TIMES]; /* how many stops took less than 1 us << index, and more than the one before; the last: more */
 };
-extern struct wf_world_stats wf_world_stats; /* written with the world stopped */
+extern struct wf_world_stats wf_world_stats; /* written by who has claimed the world */
+
+/* "thread 4711, routine 12 (name)": who was last to stop. At most `size` bytes with the zero; gives `text`. The caller has
+ * claimed the world. */
+const char *wf_world_last_to_stop(char *text, size_t size);
+
+/* For tests; set before anything is stopped. */
+struct wf_world_tuning {
+    int64_t silence_ns;  /* a thread that cannot be stopped for so long is named on stderr; again after ten times that, ... */
+    uint32_t lose_every; /* n > 0: every n-th signal is not sent, as a debugger may swallow it */
+};
+extern struct wf_world_tuning wf_world_tuning;
 
 #endif

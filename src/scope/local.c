@@ -6,9 +6,10 @@
  */
 #include "scope/local.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
+#include "sched/memory.h"
 #include "sched/routine.h"
 #include "sched/thread.h"
 #include "sched/threads.h"
@@ -54,14 +55,14 @@ static struct wf_local *append(struct wf_extra *extra)
 {
     if (extra->n_locals % GROW == 0) {
         /* Not realloc: at every moment the collector must find all values in extra->locals. */
-        struct wf_local *old = extra->locals, *more = malloc((extra->n_locals + GROW) * sizeof(*more));
+        struct wf_local *old = extra->locals, *more = wf_memory_take((extra->n_locals + GROW) * sizeof(*more));
         if (more == NULL)
             return NULL;
         if (old != NULL)
             memcpy(more, old, extra->n_locals * sizeof(*more));
         __atomic_store_n(&extra->locals, more, __ATOMIC_RELEASE);
         wf_compiler_barrier();
-        free(old);
+        wf_memory_give(old);
     }
     return &extra->locals[extra->n_locals++];
 }
@@ -73,12 +74,8 @@ WF_PUBLIC int weft_local_set(weft_local *key, void *value)
         return -ENOMEM;
     uint32_t id = id_of(key, true);
     struct wf_local *local = find(extra, id);
-    int saved = errno;
-    if (local == NULL && (local = append(extra)) == NULL) {
-        wf_compiler_barrier();
-        errno = saved;
+    if (local == NULL && (local = append(extra)) == NULL)
         return -ENOMEM;
-    }
     *local = (struct wf_local){.key = key, .id = id, .value = value};
     return 0;
 }
@@ -86,7 +83,7 @@ WF_PUBLIC int weft_local_set(weft_local *key, void *value)
 int wf_locals_inherit(struct wf_routine *parent, struct wf_routine *child)
 {
     struct wf_extra *from = parent->extra;
-    int saved = errno, error = 0;
+    int error = 0;
     for (uint32_t i = 0; from != NULL && i < from->n_locals && error == 0; i++) {
         if (!from->locals[i].key->inherit || from->locals[i].value == NULL)
             continue;
@@ -99,8 +96,6 @@ int wf_locals_inherit(struct wf_routine *parent, struct wf_routine *child)
         *local = from->locals[i];
         local->borrowed = true;
     }
-    wf_compiler_barrier();
-    errno = saved;
     return error;
 }
 

@@ -27,6 +27,7 @@
 
 #include "base/assert.h"
 #include "sched/hooks.h"
+#include "sched/memory.h"
 #include "sched/object.h"
 #include "sched/sched.h"
 #include "sched/try.h"
@@ -101,9 +102,10 @@ unsigned wf_panic_departures(void)
 
 static struct wf_departure *new_departure(void)
 {
-    struct wf_departure *d = calloc(1, sizeof(*d));
+    struct wf_departure *d = wf_memory_take(sizeof(*d));
     if (d == NULL)
         wf_fatal("out of memory when a routine was to be left early");
+    memset(d, 0, sizeof(*d));
     return d;
 }
 
@@ -138,7 +140,7 @@ static void pop(struct wf_routine *self, uint64_t begun)
         self->extra->n_departures--;
         if (d->end != NULL)
             d->end->n_leaving--;
-        free(d);
+        wf_memory_give(d);
     }
 }
 
@@ -215,8 +217,8 @@ static void keep(struct wf_routine *self, int error, const char *message)
     struct wf_extra *extra = wf_routine_extra(self);
     if (extra == NULL)
         return;
-    free(extra->panic_message);
-    extra->panic_message = strdup(message != NULL ? message : "");
+    wf_memory_give(extra->panic_message);
+    extra->panic_message = wf_memory_text(message != NULL ? message : "");
     extra->panic_error = error;
 }
 

@@ -11,12 +11,12 @@
 #include "scope/scope.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/perturb.h"
 #include "sched/hooks.h"
+#include "sched/memory.h"
 #include "sched/object.h"
 #include "sched/park.h"
 #include "sched/sched.h"
@@ -200,10 +200,9 @@ void wf_scope_release(struct wf_thread *thread, struct wf_scope *scope)
 }
 
 /* Keeps the first error, and the first panic though an error may have come before it, and cancels the others. The caller
- * holds the scope. `message`: malloc'd, or NULL. */
+ * holds the scope. `message`: wf_memory, or NULL. */
 static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, bool panicked, char *message)
 {
-    int saved = errno;
     wf_spinlock_lock(&scope->lock);
     bool first = scope->error == 0;
     if (first)
@@ -215,9 +214,7 @@ static void fail(struct wf_thread *thread, struct wf_scope *scope, int error, bo
         scope->panicked = panicked;
     }
     wf_spinlock_unlock(&scope->lock);
-    free(dropped);
-    wf_compiler_barrier();
-    errno = saved;
+    wf_memory_give(dropped);
     wf_cancel_scope(thread, scope, -ECANCELED);
 }
 
@@ -240,7 +237,7 @@ void wf_child_end(struct wf_thread *thread, struct wf_routine *self, const struc
     if (WF_UNLIKELY(error != 0)) {
         /* It may hand on the panic of a child of its own: as an error, but with the message. */
         const char *kept = error == WEFT_EPANIC && self->extra != NULL ? self->extra->panic_message : NULL;
-        fail(thread, scope, error, false, kept != NULL ? strdup(kept) : NULL);
+        fail(thread, scope, error, false, kept != NULL ? wf_memory_text(kept) : NULL);
     }
     end_child(thread, self, scope);
 }
@@ -249,7 +246,7 @@ void wf_child_end_early(struct wf_thread *thread, struct wf_routine *self, int e
 {
     struct wf_scope *scope = wf_scope_of_child(self);
     bool panicked = error == WEFT_EPANIC;
-    fail(thread, scope, error, panicked, panicked ? strdup(message) : NULL);
+    fail(thread, scope, error, panicked, panicked ? wf_memory_text(message) : NULL);
     end_child(thread, self, scope);
 }
 
@@ -292,7 +289,7 @@ static bool try_leave(struct wf_scope *scope)
 struct outcome {
     int error;
     bool panicked;
-    char *message; /* malloc'd */
+    char *message; /* wf_memory */
 };
 
 /* Waits for the children, leaves, gives the cell back. */
@@ -319,7 +316,7 @@ static _Noreturn WF_COLD void raise_again(char *message)
     if (message != NULL) {
         strncpy(copy, message, sizeof(copy) - 1);
         copy[sizeof(copy) - 1] = 0;
-        free(message);
+        wf_memory_give(message);
     }
     weft_panic("%s", copy);
 }
@@ -330,7 +327,7 @@ static WF_COLD void hand_on_message(struct weft__scope_block *block, struct outc
         raise_again(outcome->message);
     if (outcome->error == WEFT_EPANIC)
         wf_panic_keep_message(outcome->message);
-    free(outcome->message);
+    wf_memory_give(outcome->message);
 }
 
 WF_PUBLIC void weft__scope_end(struct weft__scope_block *block)
@@ -348,10 +345,7 @@ void wf_scope_abandon(struct wf_scope *scope)
     struct wf_thread *thread = wf_enter();
     wf_cancel_scope(thread, scope, -ECANCELED); /* its owner, which we are, does not leave it meanwhile */
     wf_leave(thread);
-    int saved = errno;
-    free(leave(scope).message);
-    wf_compiler_barrier();
-    errno = saved;
+    wf_memory_give(leave(scope).message);
 }
 
 WF_PUBLIC void weft__scope_leave(struct weft__scope_block *block)

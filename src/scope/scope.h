@@ -28,7 +28,7 @@ struct wf_scope {
     int32_t error;           /* lock: the first one of a child */
     const void *block;       /* owner: the user's block, on the owner's stack */
     unsigned departures;     /* owner: wf_panic_departures() at its beginning */
-    char *message;           /* lock: malloc'd, of the first panic; NULL: none, or no memory for it */
+    char *message;           /* lock: wf_memory, of the first panic; NULL: none, or no memory for it */
     struct wf_scope *below;  /* owner's cancel_lock: the next outer scope of the same routine. Free: the next free one */
     struct wf_scope *next;   /* the list of the visitor that has ended it: set once */
 };

@@ -26,8 +26,11 @@ static _Atomic uint64_t stops;
 
 static void hog(int i)
 {
-    while (!done)
+    while (!done) {
         moved[i].count = moved[i].count + 1;
+        if (WF_TSAN)
+            wf_leave(wf_enter()); /* it keeps signals back until the thread calls something that blocks */
+    }
 }
 
 static void *plain_hog(void *arg)
