@@ -35,6 +35,7 @@
 #include "sched/world.h"
 #include "time/clock.h"
 
+enum { TINY_CELLS = 3, TINY_STEP_UNITS = 4 };
 enum { LEAST_GOAL = 4 << 20, MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000 };
 
 struct cache {
@@ -58,10 +59,21 @@ static struct {
 
 /* ---- caches ---- */
 
+static void set_stress(const struct wf_gc_stress *stress)
+{
+    wf_heap_stress.cells_per_refill = stress->alloc_every != 0 ? 1 : 0;
+    wf_heap_stress.leftover_every = stress->leftover_every;
+    wf_heap_stress.delay_every = stress->delay_every;
+    wf_heap_stress.poison = stress->poison;
+    wf_heap_stress.cells_per_span = stress->tiny ? TINY_CELLS : 0;
+    wf_heap_stress.step_units = stress->tiny ? TINY_STEP_UNITS : 0;
+}
+
 static bool make_heap_locked(void)
 {
     if (caches.heap_ready)
         return true;
+    set_stress(&config.stress);
     if (wf_heap_init(config.limit_bytes) != 0)
         return false;
     wf_store_relaxed(&wf_heap.goal, config.percent < 0 ? INT64_MAX : LEAST_GOAL);
@@ -72,6 +84,7 @@ static bool make_heap_locked(void)
 void wf_gc_configure(const struct wf_gc_config *wanted)
 {
     config = *wanted;
+    wf_store_relaxed(&wf_stress_attn, wanted->stress.switch_every != 0 ? WF_ATTN_STRESS : 0);
     wf_store_relaxed(&wf_heap.limit_bytes, config.limit_bytes);
     wf_spinlock_lock(&caches.lock);
     make_heap_locked(); /* before stacks take what address space there is; refused: tried again when it is needed */
@@ -257,6 +270,18 @@ static void note(const struct cycle *c, int64_t now)
                    info->live_bytes >> 10, info->live_objects, counts.n_markers, wf_world_stats.last_tid);
 }
 
+/* The caller has claimed the world. */
+static WF_NOINLINE void collect_claimed(struct wf_thread *thread)
+{
+    int saved = errno;
+    struct cycle c = {.thread = thread, .start = wf_now_ns()};
+    while (dl_iterate_phdr(collect_locked, &c), !c.done)
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
+    note(&c, wf_now_ns());
+    wf_compiler_barrier();
+    errno = saved;
+}
+
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
  * the caller found that it needs one; another's will do. */
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
@@ -266,18 +291,39 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
     while (wf_load_relaxed(&stats.n_cycles) == seen && !(ours = wf_world_claim(&thread)))
         ;
     if (ours) {
-        if (wf_load_relaxed(&stats.n_cycles) == seen) {
-            struct cycle c = {.thread = thread, .start = wf_now_ns()};
-            while (dl_iterate_phdr(collect_locked, &c), !c.done)
-                nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
-            note(&c, wf_now_ns());
-        }
+        if (wf_load_relaxed(&stats.n_cycles) == seen)
+            collect_claimed(thread);
         wf_world_unclaim();
         wf_cleanups_start(thread);
     }
     wf_compiler_barrier();
     errno = saved;
     return thread;
+}
+
+/* ---- stress ---- */
+
+/* One call in `every`. */
+static WF_NOINLINE bool count_for_stress(unsigned every)
+{
+    static _Atomic uint64_t n_calls;
+    return wf_add_relaxed(&n_calls, 1) % every == every - 1;
+}
+
+WF_INLINE bool stress_is_due(unsigned every)
+{
+    return every != 0 && count_for_stress(every);
+}
+
+/* In the scheduler loop, on the thread's own stack, which must not leave the runtime: no wait for another initiator. */
+void wf_gc_after_switch(struct wf_thread *thread)
+{
+    unsigned every = config.stress.switch_every;
+    if (every == 0 || !count_for_stress(every) || !wf_world_try_claim())
+        return;
+    collect_claimed(thread);
+    wf_world_unclaim();
+    wf_cleanups_start(thread);
 }
 
 /* ---- allocation ---- */
@@ -290,7 +336,7 @@ static WF_NOINLINE void *alloc_slow(struct wf_thread *thread, size_t size, enum 
         void *p = NULL;
         if (cache != NULL)
             p = trace != NULL ? wf_cache_alloc_traced(cache, size, trace) : wf_cache_alloc(cache, size, kind);
-        bool due = cache != NULL && cache->goal_passed;
+        bool due = cache != NULL && (cache->goal_passed || WF_UNLIKELY(stress_is_due(config.stress.alloc_every)));
         if (due)
             cache->goal_passed = false;
         if (p != NULL && !due) {

@@ -182,6 +182,8 @@ int wf_heap_init(size_t limit_hint)
     if (ok) {
         wf_lsan_root(mappings[0].address, mappings[0].size);
         wf_heap.step_units = n_units < STEP_UNITS * 4 ? n_units / 4 : STEP_UNITS;
+        if (wf_heap_stress.step_units)
+            wf_heap.step_units = wf_heap_stress.step_units;
         wf_store_relaxed(&wf_heap.limit_bytes, limit_hint);
         wf_store_relaxed(&wf_heap.goal, INT64_MAX);
         wf_heap.n_lines = 1; /* line 0 is that of free units */

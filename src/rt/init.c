@@ -78,6 +78,7 @@ struct wf_hooks wf_hooks = {
     .each_outer_stack = wf_coro_each_outer_stack,
     .coro_stack_low = wf_coro_stack_low,
     .cache_retire = wf_gc_cache_retire,
+    .after_switch = wf_gc_after_switch,
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
@@ -193,7 +194,8 @@ static int prepare_locked(const weft_config *user)
     wf_gc_configure(&(struct wf_gc_config){.percent = state.config.gc_percent,
                                            .limit_bytes = state.config.memory_limit,
                                            .trace = state.config.gc_trace,
-                                           .verify = state.config.gc_verify});
+                                           .verify = state.config.gc_verify,
+                                           .stress = state.config.gc_stress});
     return 0;
 }
 

@@ -252,6 +252,11 @@ bool wf_world_claim(struct wf_thread **thread)
     return false;
 }
 
+bool wf_world_try_claim(void)
+{
+    return claim();
+}
+
 WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
 {
     int64_t patience = PATIENCE_NS << (attempt < MOST_PATIENCE ? attempt : MOST_PATIENCE);
