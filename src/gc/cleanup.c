@@ -10,13 +10,12 @@
 #define _GNU_SOURCE
 #include "gc/cleanup.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <weft/gc.h>
 
 #include "gc/collect.h"
 #include "gc/mark.h"
+#include "gc/memory.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
 
@@ -48,23 +47,32 @@ static struct {
     _Atomic int64_t external_bytes;
 } all;
 
+static bool make_room_locked(struct table *t, size_t n)
+{
+    size_t size = t->size != 0 ? t->size : 4096 / sizeof(struct entry);
+    while (size < n)
+        size *= 2;
+    if (size == t->size)
+        return true;
+    struct entry *entries = wf_memory_map(size * sizeof(*entries));
+    if (entries == NULL)
+        return false;
+    if (t->n != 0)
+        memcpy(entries, t->entries, t->n * sizeof(*entries));
+    if (t->size != 0)
+        wf_memory_unmap(t->entries, t->size * sizeof(*entries));
+    t->entries = entries;
+    t->size = size;
+    return true;
+}
+
+/* All cleanups may be due at once, and then is no time to ask for memory. */
 static bool append_locked(struct table *t, struct entry e)
 {
-    if (t->n == t->size) {
-        size_t size = t->size != 0 ? t->size * 2 : 4096 / sizeof(e);
-        int saved = errno;
-        struct entry *entries =
-            mmap(NULL, size * sizeof(e), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        errno = saved;
-        if (entries == MAP_FAILED)
-            return false;
-        if (t->n != 0) {
-            memcpy(entries, t->entries, t->n * sizeof(e));
-            munmap(t->entries, t->size * sizeof(e));
-        }
-        t->entries = entries;
-        t->size = size;
-    }
+    if (t == &all.cleanups && !make_room_locked(&all.due, all.due.n + t->n + 1))
+        return false;
+    if (!make_room_locked(t, t->n + 1))
+        return false;
     t->entries[t->n++] = e;
     return true;
 }
@@ -165,15 +173,16 @@ static void look_at_weaks(void)
     t->n = kept;
 }
 
-/* There is room for all that is due: wf_cleanups_each_root() was called with the tables as they are, and `due` was made as
- * large as `cleanups` before the world was stopped. */
+/* There is room for all that is due: append_locked(). */
 static void look_at_cleanups(void)
 {
     struct table *t = &all.cleanups;
     size_t kept = 0;
     for (size_t i = 0; i < t->n; i++) {
-        if (wf_mark_is_marked(shown(t->entries[i].hidden)) || !append_locked(&all.due, t->entries[i]))
+        if (wf_mark_is_marked(shown(t->entries[i].hidden)))
             t->entries[kept++] = t->entries[i];
+        else
+            all.due.entries[all.due.n++] = t->entries[i];
     }
     t->n = kept;
 }

@@ -19,7 +19,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <weft/gc.h>
 
@@ -27,6 +26,7 @@
 #include "gc/cleanup.h"
 #include "gc/close.h"
 #include "gc/mark.h"
+#include "gc/memory.h"
 #include "gc/roots.h"
 #include "gc/verify.h"
 #include "sched/hooks.h"
@@ -101,8 +101,7 @@ static WF_NOINLINE struct wf_cache *make_cache(struct wf_thread *thread)
     } else if (c != NULL) {
         caches.free = c->next_free;
     } else {
-        c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        c = c != MAP_FAILED ? c : NULL;
+        c = wf_memory_map(sizeof(*c));
         if (c != NULL) {
             c->next = caches.all;
             caches.all = c;
@@ -214,7 +213,7 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->rooted = wf_now_ns();
     wf_mark_drain(c->marker);
     c->marked = wf_now_ns();
-    if (config.verify && wf_heap_verify(verify_roots, NULL) != 0)
+    if (config.verify && wf_heap_verify(verify_roots, NULL) > 0) /* negative: it had no memory */
         wf_fatal("the collector and its verifier do not agree");
     wf_cleanups_look();
     wf_close_start();

@@ -21,10 +21,7 @@
 
 #include "base/assert.h"
 #include "gc/cellcheck.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
+#include "gc/memory.h"
 
 #define TIB ((size_t)1 << 40)
 
@@ -51,15 +48,7 @@ static struct {
 
 static void *reserve_at(uintptr_t hint, size_t size)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (hint ? MAP_FIXED_NOREPLACE : 0);
-    void *p = mmap((void *)hint, size, PROT_NONE, flags, -1, 0); /* NOLINT: an address of our choosing */
-    if (p == MAP_FAILED)
-        return NULL;
-    if (hint && (uintptr_t)p != hint) { /* a kernel that takes the flag for a hint */
-        munmap(p, size);
-        return NULL;
-    }
-    return p;
+    return wf_memory_reserve((void *)hint, size); /* NOLINT: an address of our choosing */
 }
 
 /* Near 2^46.5: millisecond and microsecond clocks, small integers, pairs of them and doubles lie elsewhere, and so do
@@ -78,9 +67,9 @@ static void *reserve_heap(size_t size)
         return NULL;
     size_t before = -(uintptr_t)p & (WF_UNIT - 1);
     if (before)
-        munmap(p, before);
+        wf_memory_unmap(p, before);
     if (WF_UNIT - before)
-        munmap(p + before + size, WF_UNIT - before);
+        wf_memory_unmap(p + before + size, WF_UNIT - before);
     return p + before;
 }
 
@@ -121,7 +110,7 @@ static struct layout lay_out(size_t n_units)
 static bool make_usable(void *from, void *to)
 {
     uintptr_t low = (uintptr_t)from & -(uintptr_t)4096, high = align_up((uintptr_t)to, 4096);
-    return low >= high || mprotect((void *)low, high - low, PROT_READ | PROT_WRITE) == 0; /* NOLINT */
+    return low >= high || wf_memory_enable((void *)low, high - low); /* NOLINT */
 }
 
 static bool reserve_all(size_t n_units)
@@ -133,7 +122,7 @@ static bool reserve_all(size_t n_units)
     size_t beside = layout.end + ((size_t)2 << 20);
     char *arrays = reserve_at(0, beside);
     if (!arrays) {
-        munmap(heap, n_units << WF_UNIT_SHIFT);
+        wf_memory_unmap(heap, n_units << WF_UNIT_SHIFT);
         return false;
     }
     mappings[0].address = heap;
@@ -205,7 +194,7 @@ void wf_heap_fini(void)
     wf_cell_allow(mappings[0].address, wf_load_relaxed(&wf_heap.n_units) << WF_UNIT_SHIFT);
     for (unsigned i = 0; i < WF_ARRAY_SIZE(mappings); i++) {
         if (mappings[i].address)
-            munmap(mappings[i].address, mappings[i].size);
+            wf_memory_unmap(mappings[i].address, mappings[i].size);
         mappings[i].address = NULL;
     }
     memset(&wf_heap, 0, sizeof wf_heap);
@@ -299,7 +288,7 @@ static uint32_t find_run(size_t n, enum wf_zone zone)
 static void ask_for_huge_pages(size_t from, size_t to)
 {
     if (to > from)
-        madvise(wf_unit_address((uint32_t)from), (to - from) << WF_UNIT_SHIFT, MADV_HUGEPAGE);
+        wf_memory_advise(wf_unit_address((uint32_t)from), (to - from) << WF_UNIT_SHIFT, MADV_HUGEPAGE);
 }
 
 /* Another step of address space for `zone`, or more if `n` units in a row ask for it. */
@@ -338,7 +327,7 @@ static void begin_huge_pages(void)
     for (size_t unit = 0; unit < n_units; unit += wf_heap.step_units)
         if (zone_of(unit) == WF_ZONE_DENSE)
             ask_for_huge_pages(unit, unit + wf_heap.step_units < n_units ? unit + wf_heap.step_units : n_units);
-    madvise(wf_heap.states, wf_heap.reserved_units * WF_CELLS_MOST, MADV_HUGEPAGE);
+    wf_memory_advise(wf_heap.states, wf_heap.reserved_units * WF_CELLS_MOST, MADV_HUGEPAGE);
 }
 
 static bool within_limit(size_t n)
@@ -498,7 +487,7 @@ static size_t take_releasable(size_t most, uint32_t *ret_from)
 static void drop_pages(uint32_t from, size_t n)
 {
     bool at_once = wf_load_relaxed(&wf_heap.limit_bytes) != 0;
-    bool zero = madvise(wf_unit_address(from), n << WF_UNIT_SHIFT, at_once ? MADV_DONTNEED : MADV_FREE) == 0 && at_once;
+    bool zero = wf_memory_advise(wf_unit_address(from), n << WF_UNIT_SHIFT, at_once ? MADV_DONTNEED : MADV_FREE) && at_once;
     wf_spinlock_lock(&wf_heap.lock);
     size_t n_resident = 0;
     for (size_t i = 0; i < n; i++) {
