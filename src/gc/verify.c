@@ -94,7 +94,8 @@ static uintptr_t cell_of(uintptr_t word)
         return 0;
     const struct wf_span *record = &wf_heap.spans[span];
     uintptr_t start = (uintptr_t)wf_unit_address(span);
-    size_t index = (word - start) / record->bytes;
+    /* Markers do not know how long a large object is: the rest of its last unit keeps it, too. */
+    size_t index = record->class_index == WF_CLASS_LARGE ? 0 : (word - start) / record->bytes;
     if (index >= record->n_cells || wf_span_states(span)[index] == WF_FREE)
         return 0;
     return start + index * record->bytes;

@@ -318,6 +318,7 @@ static void tear_down(void)
     while (plain_thread_inside(wf_thread_self())) /* it may be arming a timer */
         nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     clear_timers();
+    wf_coros_clear();
     wf_pools_clear();
     wf_watch_stop();
     wf_overflow_uninstall();
