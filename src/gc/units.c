@@ -37,6 +37,7 @@ enum {
 
 struct wf_heap wf_heap;
 struct wf_heap_stress wf_heap_stress;
+bool wf_cells_watched;
 
 /* What wf_heap_fini unmaps. */
 static struct {
@@ -162,6 +163,9 @@ int wf_heap_init(size_t limit_hint)
     if (wf_heap.base)
         return -EALREADY;
     int saved_errno = errno;
+    wf_cells_watched = WF_ASAN || wf_on_valgrind();
+    if (wf_on_valgrind())
+        wf_heap_stress.cells_per_refill = 1;
     size_t n_units = most_bytes() >> WF_UNIT_SHIFT;
     if (wf_heap_stress.reserve_units)
         n_units = wf_heap_stress.reserve_units;
