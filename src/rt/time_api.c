@@ -143,12 +143,13 @@ static void send_tick(void *arg)
 {
     struct ticker *t = arg;
     struct wf_thread *thread = wf_thread_self();
-    weft_time now = wf_now_ns();
+    weft_time now = 0; /* wf_chan_finish() copies it to a receiver that waits */
     struct wf_chan_rest rest;
     int result = -EPIPE;
     wf_spinlock_lock(&t->lock);
     if (!t->stopped) {
         wf_chan_lock(t->channel);
+        now = wf_now_ns(); /* under the lock: of when there was room, and never less than an earlier tick's */
         result = wf_chan_send_step(t->channel, &now, &rest); /* -EAGAIN: a slow reader; -EPIPE: closed by somebody */
         wf_chan_unlock(t->channel);
     }

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "../support/expect.h"
 #include "base/compiler.h"
 
-enum { SETTLE_MS = 1500, WATCH_MS = 2000, MOST_SWITCHES = 2 };
+enum { WATCH_MS = 2000, MOST_SWITCHES = 2 };
 
 static atomic_uint n_done;
 
@@ -38,7 +39,8 @@ static unsigned long switches_of(const char *tid)
     unsigned long sum = 0, n;
     snprintf(path, sizeof(path), "/proc/self/task/%s/status", tid);
     FILE *f = fopen(path, "re");
-    require(f != NULL);
+    if (f == NULL)
+        return 0; /* it has just ended */
     while (fgets(line, sizeof(line), f) != NULL)
         if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1 ||
             sscanf(line, "nonvoluntary_ctxt_switches: %lu", &n) == 1)
@@ -56,6 +58,7 @@ static unsigned long switches_of_others(void)
         if (e->d_name[0] != '.' && atoi(e->d_name) != getpid())
             sum += switches_of(e->d_name);
     closedir(d);
+    require(sum > 0);
     return sum;
 }
 
@@ -70,11 +73,15 @@ int main(void)
         require(weft_go(drain, c) == 0);
     }
     eventually(atomic_load(&n_done) == 8);
-    pause_thread_ms(SETTLE_MS); /* the drains wait on; main stays outside, so this is no deadlock */
-    unsigned long before = switches_of_others();
-    pause_thread_ms(WATCH_MS);
-    unsigned long switches = switches_of_others() - before;
-    printf("%lu context switches in %d ms\n", switches, WATCH_MS);
+    /* The drains wait on; main stays outside, so this is no deadlock. All has come to rest some time, not at a given one. */
+    unsigned long switches = ULONG_MAX;
+    int64_t give_up_ns = clock_ns() + PATIENCE_SECONDS * INT64_C(1000000000);
+    while (switches > MOST_SWITCHES && clock_ns() < give_up_ns) {
+        unsigned long before = switches_of_others();
+        pause_thread_ms(WATCH_MS);
+        switches = switches_of_others() - before;
+        printf("%lu context switches in %d ms\n", switches, WATCH_MS);
+    }
     require(switches <= MOST_SWITCHES);
     return 0;
 }

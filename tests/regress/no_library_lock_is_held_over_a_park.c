@@ -193,10 +193,10 @@ int main(void)
     alarm(50);
     rendezvous = weft_chan_make(int, 0);
     buffered = weft_chan_make(int, 1);
-    for (unsigned round = 0; round < N_ROUNDS; round++)
+    /* That a wait ends on another thread is luck, each time; if it never does the alarm ends it. */
+    for (unsigned round = 0; round < N_ROUNDS || (weft_procs() > 1 && atomic_load(&moved) == 0); round++)
         for (unsigned i = 0; i < N_KINDS; i++)
             go_through(&kinds[i]);
     printf("%u of %u waits ended on another thread\n", atomic_load(&moved), atomic_load(&ended));
-    require(weft_procs() == 1 || atomic_load(&moved) > 0);
     return 0;
 }

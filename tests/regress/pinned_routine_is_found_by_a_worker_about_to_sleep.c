@@ -22,7 +22,7 @@
 #include "sched/threads.h"
 #include "sched/worker.h"
 
-enum { N_ROUNDS = 60, LOST_AFTER_MS = 5000, MOST_WAY_NS = 12000, MOST_WAKING_NS = 300000 };
+enum { N_ROUNDS = 60, LOST_AFTER_MS = 20000, MOST_WAY_NS = 12000, MOST_WAKING_NS = 300000 };
 
 static atomic_bool computing, yielding;
 static atomic_int received;

@@ -60,7 +60,7 @@ static void overflow_among_neighbours(void)
             require(weft_go_with(weft_attr(.name = "the culprit"), overflow) == 0);
         require(weft_go(keep_pattern) == 0);
     }
-    pause_thread_ms(1000);
+    pause_thread_for_ever();
 }
 
 int main(void)

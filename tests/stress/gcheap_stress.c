@@ -307,12 +307,13 @@ int main(int argc, char **argv)
     if (n_workers < 1 || n_workers > WORKERS_MOST)
         n_workers = 2;
     printf("seed %llu rounds %u workers %u\n", (unsigned long long)seed, rounds, n_workers);
-    alarm(STUCK_AFTER_SECONDS);
     workers = calloc(n_workers, sizeof *workers);
     REQUIRE(workers != NULL);
     pthread_barrier_init(&barrier, NULL, n_workers);
-    for (current_round = 0; current_round < rounds; current_round++)
+    for (current_round = 0; current_round < rounds; current_round++) {
+        alarm(STUCK_AFTER_SECONDS);
         run_round(seed + current_round);
+    }
     free(workers);
     return 0;
 }

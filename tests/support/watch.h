@@ -24,8 +24,8 @@ struct node {
 };
 
 static struct {
-    weft_weak *handles[WATCHED_MOST]; /* static data, so the handles live */
-    _Atomic unsigned n;
+    _Atomic(weft_weak *) handles[WATCHED_MOST]; /* static data, so the handles live */
+    _Atomic unsigned n;                         /* the last ones may still be NULL: see are_watched() */
 } watched;
 
 static inline uint64_t check_of(uint64_t tag)
@@ -44,6 +44,15 @@ static WF_NOINLINE __attribute__((unused)) void watch(void *p)
     require(i < WATCHED_MOST);
     watched.handles[i] = weft_weak_make(p);
     require(watched.handles[i] != NULL);
+}
+
+/* n objects are: other threads may have their places already and no handles yet. */
+static inline bool are_watched(unsigned n)
+{
+    unsigned made = 0;
+    while (made < n && watched.handles[made] != NULL)
+        made++;
+    return made == n && watched.n == n;
 }
 
 /* A watched object. */
@@ -86,7 +95,7 @@ static WF_NOINLINE __attribute__((unused)) unsigned alive_after_gc(void)
 /* The same for routines that are about to end: their last traces go with them, sooner or later. */
 static inline bool dies_down_to(unsigned most)
 {
-    int64_t end = clock_ns() + INT64_C(5000000000);
+    int64_t end = clock_ns() + PATIENCE_SECONDS * INT64_C(1000000000);
     while (alive_after_gc() > most) {
         if (clock_ns() > end)
             return false;

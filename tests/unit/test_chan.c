@@ -94,7 +94,7 @@ static void recv_then_pass(weft_chan(int) c, int expected)
     passed++;
 }
 
-Test(chan, a_send_without_buffer_waits_for_its_receive, .timeout = 10)
+Test(chan, a_send_without_buffer_waits_for_its_receive, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     int v = 0;
@@ -109,7 +109,7 @@ Test(chan, a_send_without_buffer_waits_for_its_receive, .timeout = 10)
         pause_ns(1000);
 }
 
-Test(chan, a_receive_waits_for_its_send, .timeout = 10)
+Test(chan, a_receive_waits_for_its_send, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     weft_go(recv_then_pass, c, 8);
@@ -140,14 +140,14 @@ static void play(weft_chan(int) ping, weft_chan(int) pong, int n)
     require(weft_chan_recv(pong, NULL) == -EPIPE);
 }
 
-Test(chan, routines_play_ping_pong, .timeout = 20)
+Test(chan, routines_play_ping_pong, .timeout = 60)
 {
     weft_chan(int) ping = weft_chan_make(int, 0), pong = weft_chan_make(int, 0);
     weft_go(echo, ping, pong);
     in_routine(play, ping, pong, 100000);
 }
 
-Test(chan, a_plain_thread_plays_ping_pong_with_a_routine, .timeout = 20)
+Test(chan, a_plain_thread_plays_ping_pong_with_a_routine, .timeout = 60)
 {
     weft_chan(int) ping = weft_chan_make(int, 0), pong = weft_chan_make(int, 0);
     weft_go(echo, ping, pong);
@@ -161,7 +161,7 @@ static void *echo_thread(void *arg)
     return NULL;
 }
 
-Test(chan, two_plain_threads_play_ping_pong, .timeout = 20)
+Test(chan, two_plain_threads_play_ping_pong, .timeout = 60)
 {
     weft_chan(int) both[2] = {weft_chan_make(int, 0), weft_chan_make(int, 0)};
     pthread_t thread;
@@ -172,7 +172,7 @@ Test(chan, two_plain_threads_play_ping_pong, .timeout = 20)
 
 /* ---- buffers ---- */
 
-Test(chan, sends_fill_the_buffer_and_then_wait, .timeout = 10)
+Test(chan, sends_fill_the_buffer_and_then_wait, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 3);
     int v = 0;
@@ -230,7 +230,7 @@ static void consume_in_order(weft_chan(int) c, int n)
     require(next == n);
 }
 
-Test(chan, one_producer_and_one_consumer_keep_the_order, .timeout = 30)
+Test(chan, one_producer_and_one_consumer_keep_the_order, .timeout = 60)
 {
     size_t caps[] = {0, 1, 2, 128, WEFT_UNBOUNDED};
     for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
@@ -243,7 +243,7 @@ Test(chan, one_producer_and_one_consumer_keep_the_order, .timeout = 30)
     }
 }
 
-Test(chan, an_unbounded_channel_takes_everything_and_keeps_the_order, .timeout = 20)
+Test(chan, an_unbounded_channel_takes_everything_and_keeps_the_order, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, WEFT_UNBOUNDED);
     int v = -1;
@@ -257,7 +257,7 @@ Test(chan, an_unbounded_channel_takes_everything_and_keeps_the_order, .timeout =
     cr_assert(weft_chan_try_recv(c, &v) == -EAGAIN);
 }
 
-Test(chan, an_unbounded_channel_grows_and_shrinks_without_mixing_values, .timeout = 20)
+Test(chan, an_unbounded_channel_grows_and_shrinks_without_mixing_values, .timeout = 60)
 {
     weft_chan(struct hundred) c = weft_chan_make(struct hundred, WEFT_UNBOUNDED);
     unsigned in = 0, out = 0, seed = 1;
@@ -305,7 +305,7 @@ Test(chan, an_unbounded_channel_grows_and_shrinks_without_mixing_values, .timeou
             require(memcmp(&got, &want, sizeof(got)) == 0); \
         } \
     } \
-    Test(chan, elements_of_type_##name##_arrive_whole, .timeout = 20) \
+    Test(chan, elements_of_type_##name##_arrive_whole, .timeout = 60) \
     { \
         size_t caps[] = {0, 1, 3, 40, WEFT_UNBOUNDED}; \
         for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) { \
@@ -467,7 +467,7 @@ static void recv_from_nil(void)
     passed = 2;
 }
 
-Test(chan, sending_to_a_nil_channel_waits_for_ever, .timeout = 10)
+Test(chan, sending_to_a_nil_channel_waits_for_ever, .timeout = 60)
 {
     weft_go(send_to_nil);
     while (passed == 0)
@@ -476,7 +476,7 @@ Test(chan, sending_to_a_nil_channel_waits_for_ever, .timeout = 10)
     cr_assert(passed == 1);
 }
 
-Test(chan, receiving_from_a_nil_channel_waits_for_ever, .timeout = 10)
+Test(chan, receiving_from_a_nil_channel_waits_for_ever, .timeout = 60)
 {
     weft_go(recv_from_nil);
     while (passed == 0)
@@ -551,7 +551,7 @@ static void recv_closed(weft_chan(struct page) c)
     passed++;
 }
 
-Test(chan, close_wakes_every_receiver_with_epipe_and_zero, .timeout = 20)
+Test(chan, close_wakes_every_receiver_with_epipe_and_zero, .timeout = 60)
 {
     size_t caps[] = {0, 5, WEFT_UNBOUNDED};
     for (int i = 0; i < 3; i++) {
@@ -572,7 +572,7 @@ static void send_closed(weft_chan(int) c)
     passed++;
 }
 
-Test(chan, close_wakes_every_sender_with_epipe_and_the_buffer_stays, .timeout = 20)
+Test(chan, close_wakes_every_sender_with_epipe_and_the_buffer_stays, .timeout = 60)
 {
     for (size_t cap = 0; cap < 3; cap++) {
         weft_chan(int) c = weft_chan_make(int, cap);
@@ -600,7 +600,7 @@ static void *recv_closed_thread(void *arg)
     return NULL;
 }
 
-Test(chan, close_by_a_routine_wakes_a_plain_thread, .timeout = 10)
+Test(chan, close_by_a_routine_wakes_a_plain_thread, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     pthread_t thread;
@@ -633,7 +633,7 @@ Test(chan, try_forms_give_eagain_where_the_others_would_wait)
     cr_assert(v == 1);
 }
 
-Test(chan, try_send_serves_a_waiting_receiver, .timeout = 10)
+Test(chan, try_send_serves_a_waiting_receiver, .timeout = 60)
 {
     for (size_t cap = 0; cap < 2; cap++) {
         weft_chan(int) c = weft_chan_make(int, cap);
@@ -647,7 +647,7 @@ Test(chan, try_send_serves_a_waiting_receiver, .timeout = 10)
     }
 }
 
-Test(chan, try_recv_serves_a_waiting_sender, .timeout = 10)
+Test(chan, try_recv_serves_a_waiting_sender, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0), b = weft_chan_make(int, 1);
     int v = 0;
@@ -759,7 +759,7 @@ Test(chan, a_capacity_beyond_the_memory_left_gives_null)
 
 /* ---- each ---- */
 
-Test(chan, each_ends_when_the_channel_is_closed_and_drained, .timeout = 10)
+Test(chan, each_ends_when_the_channel_is_closed_and_drained, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 5);
     int sum = 0;
@@ -781,7 +781,7 @@ static int first_above(weft_chan(int) c, int least)
     return -1;
 }
 
-Test(chan, each_obeys_break_continue_and_return, .timeout = 10)
+Test(chan, each_obeys_break_continue_and_return, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 10);
     int last = 0;
@@ -798,7 +798,7 @@ Test(chan, each_obeys_break_continue_and_return, .timeout = 10)
     cr_assert(weft_chan_len(c) == 4);
 }
 
-Test(chan, each_may_be_nested, .timeout = 10)
+Test(chan, each_may_be_nested, .timeout = 60)
 {
     weft_chan(int) a = weft_chan_make(int, 3);
     int sum = 0;
@@ -833,7 +833,7 @@ static void recv_and_note(weft_chan(int) c, int self)
     n_served++;
 }
 
-Test(chan, receivers_are_served_in_the_order_in_which_they_began_to_wait, .timeout = 20)
+Test(chan, receivers_are_served_in_the_order_in_which_they_began_to_wait, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     for (int i = 0; i < 50; i++) {
@@ -848,7 +848,7 @@ Test(chan, receivers_are_served_in_the_order_in_which_they_began_to_wait, .timeo
         cr_assert(served[i] == i);
 }
 
-Test(chan, senders_are_served_in_the_order_in_which_they_began_to_wait, .timeout = 20)
+Test(chan, senders_are_served_in_the_order_in_which_they_began_to_wait, .timeout = 60)
 {
     for (size_t cap = 0; cap < 3; cap++) {
         weft_chan(int) c = weft_chan_make(int, cap);
@@ -882,7 +882,7 @@ static void count_guarded(weft_chan(struct nothing) guard, weft_chan(struct noth
     weft_chan_send(done, (struct nothing){});
 }
 
-Test(chan, a_receive_happens_before_the_send_that_takes_its_place, .timeout = 30)
+Test(chan, a_receive_happens_before_the_send_that_takes_its_place, .timeout = 60)
 {
     weft_chan(struct nothing) guard = weft_chan_make(struct nothing, 1), done = weft_chan_make(struct nothing, 0);
     for (int i = 0; i < 6; i++)
@@ -908,7 +908,7 @@ static void enter_limited(weft_chan(int) limit, weft_chan(int) done)
     weft_chan_send(done, 0);
 }
 
-Test(chan, a_channel_of_capacity_c_lets_c_in_at_once, .timeout = 30)
+Test(chan, a_channel_of_capacity_c_lets_c_in_at_once, .timeout = 60)
 {
     weft_chan(int) limit = weft_chan_make(int, 3), done = weft_chan_make(int, 0);
     for (int i = 0; i < 20; i++)
@@ -941,7 +941,7 @@ static void return_boxes(weft_chan(int64_t *) c, weft_chan(int64_t *) back)
     }
 }
 
-Test(chan, what_was_written_before_a_send_is_seen_after_its_receive, .timeout = 30)
+Test(chan, what_was_written_before_a_send_is_seen_after_its_receive, .timeout = 60)
 {
     for (size_t cap = 0; cap < 2; cap++) {
         weft_chan(int64_t *) c = weft_chan_make(int64_t *, cap), back = weft_chan_make(int64_t *, cap);
@@ -1024,7 +1024,7 @@ static void later_calls_see_it_only_when_they_wait(weft_chan(int) c, weft_chan(i
     passed++;
 }
 
-Test(chan, stopping_the_runtime_ends_all_waits_and_leaves_the_channel_usable, .timeout = 20)
+Test(chan, stopping_the_runtime_ends_all_waits_and_leaves_the_channel_usable, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0), s = weft_chan_make(int, 0), b = weft_chan_make(int, 1), nil = NULL;
     for (int i = 0; i < 100; i++) {
@@ -1046,7 +1046,7 @@ Test(chan, stopping_the_runtime_ends_all_waits_and_leaves_the_channel_usable, .t
         pause_ns(1000);
 }
 
-Test(chan, errno_is_left_alone, .timeout = 10)
+Test(chan, errno_is_left_alone, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 1), u = weft_chan_make(int, WEFT_UNBOUNDED);
     int v;

@@ -72,14 +72,19 @@ static int_future rejected(int error)
 
 routine_test(all_of_three_sleeps_take_as_long_as_one)
 {
-    int out[3] = {0};
-    weft_time begin = weft_now();
-    int_future fs[3] = {weft_async(sleep_ms, 100), weft_async(sleep_ms, 99), weft_async(sleep_ms, 98)};
-    require(weft_all(fs, 3, out) == 0);
-    weft_duration took = weft_now() - begin;
-    require(took >= 100 * WEFT_MS);
-    require(took < 250 * WEFT_MS);
-    require(out[0] == 100 && out[1] == 99 && out[2] == 98);
+    weft_duration took, least = WEFT_HOUR;
+    weft_time give_up = weft_now() + PATIENCE_SECONDS * WEFT_SEC;
+    do { /* a loaded machine makes it longer; one after the other they never take less than the sum */
+        int out[3] = {0};
+        weft_time begin = weft_now();
+        int_future fs[3] = {weft_async(sleep_ms, 100), weft_async(sleep_ms, 99), weft_async(sleep_ms, 98)};
+        require(weft_all(fs, 3, out) == 0);
+        took = weft_now() - begin;
+        require(took >= 100 * WEFT_MS);
+        require(out[0] == 100 && out[1] == 99 && out[2] == 98);
+        least = took < least ? took : least;
+    } while (least >= 250 * WEFT_MS && weft_now() < give_up);
+    require(least < 250 * WEFT_MS);
 }
 
 Test(combine, all_can_be_called_by_a_plain_thread, .timeout = 60)
@@ -124,7 +129,7 @@ static int_future rejected_after(int error, int ms)
 routine_test(all_gives_the_first_error_in_time_and_the_others_have_ended)
 {
     int out[5] = {1, 2, 3, 4, 5};
-    int_future fs[5] = {weft_async(stop_slowly, 300), rejected_after(-EPERM, 3000), rejected_after(-EIO, 5),
+    int_future fs[5] = {weft_async(stop_slowly, 300), rejected_after(-EPERM, 3600000), rejected_after(-EIO, 5),
                         weft_async(sleep_ms, 3600000), resolved(9)};
     require(weft_all(fs, 5, out) == -EIO);
     require(atomic_load(&n_ended) == 2);

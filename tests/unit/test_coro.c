@@ -798,7 +798,7 @@ static int resume_it(weft_coro *c)
     return weft_coro_resume(c, NULL, NULL);
 }
 
-Test(coro, suspending_inside_of_a_block_of_its_own_panics, .timeout = 10)
+Test(coro, suspending_inside_of_a_block_of_its_own_panics, .timeout = 60)
 {
     weft_coro *c = weft_coro_create(suspend_in_deadline, NULL);
     cr_assert_eq(weft_try(resume_it, c), WEFT_EPANIC);
@@ -811,7 +811,7 @@ static void suspend_once(void *arg)
     weft_coro_suspend(arg);
 }
 
-Test(coro, may_be_resumed_inside_of_blocks_and_outlive_them, .timeout = 10)
+Test(coro, may_be_resumed_inside_of_blocks_and_outlive_them, .timeout = 60)
 {
     weft_coro *c = weft_coro_create(suspend_once, NULL);
     weft_deadline(WEFT_SEC)
@@ -954,7 +954,7 @@ static int await_in_a_coroutine(weft_chan(int) begun)
     return 0;
 }
 
-Test(coro, an_await_inside_that_is_cancelled_is_a_cancellation_of_the_child, .timeout = 20)
+Test(coro, an_await_inside_that_is_cancelled_is_a_cancellation_of_the_child, .timeout = 60)
 {
     weft_chan(int) begun = weft_chan_make(int, 1);
     int error = 0;

@@ -16,7 +16,7 @@
 #define start(...) require(weft_go(__VA_ARGS__) == 0)
 #define start_with(...) require(weft_go_with(__VA_ARGS__) == 0)
 
-enum { SOON_SECONDS = 5 };
+enum { SOON_SECONDS = 5, ATTEMPTS = 5 };
 
 static weft_chan(int) chan;
 static atomic_int answer;
@@ -42,12 +42,24 @@ static void send(int v)
 
 /* ---- reported ---- */
 
+/* Each time, and soon at least once: a busy machine may need longer. */
+static struct ending see_reported(void (*program)(void))
+{
+    struct ending e;
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
+        e = run_in_child(program, PATIENCE_SECONDS);
+        cr_assert_eq(e.exit_status, 2, "exit status %d, signal %d: %s", e.exit_status, e.signal, e.text);
+        cr_assert(says(&e, "deadlock"), "%s", e.text);
+        if (e.took_ns < SOON_SECONDS * INT64_C(1000000000))
+            return e;
+    }
+    cr_assert_fail("each took longer than %d s", SOON_SECONDS);
+    return e;
+}
+
 static void assert_reported(void (*program)(void))
 {
-    struct ending e = run_in_child(program, SOON_SECONDS + 10);
-    cr_assert_eq(e.exit_status, 2, "exit status %d, signal %d: %s", e.exit_status, e.signal, e.text);
-    cr_assert(says(&e, "deadlock"), "%s", e.text);
-    cr_assert_lt(e.took_ns, SOON_SECONDS * INT64_C(1000000000));
+    see_reported(program);
 }
 
 static void lock_for_ever(weft_mutex *m)
@@ -71,8 +83,7 @@ static void wait_in_many_ways(void)
 
 Test(deadlock, the_report_names_each_routine_its_wait_and_where_it_was_started, .timeout = 60)
 {
-    struct ending e = run_in_child(wait_in_many_ways, 20);
-    cr_assert_eq(e.exit_status, 2, "exit status %d, signal %d: %s", e.exit_status, e.signal, e.text);
+    struct ending e = see_reported(wait_in_many_ways);
     cr_assert(says(&e, "\"receiver\": receives from a channel"), "%s", e.text);
     cr_assert(says(&e, "\"locker\": locks a mutex"), "%s", e.text);
     cr_assert(says(&e, "\"pinned\": receives from a channel"), "%s", e.text);
@@ -80,7 +91,6 @@ Test(deadlock, the_report_names_each_routine_its_wait_and_where_it_was_started, 
     cr_assert(says(&e, "test_deadlock.c:"), "%s", e.text);
     cr_assert(says(&e, "(lock_for_ever)"), "%s", e.text);
     cr_assert(says(&e, "printed before the deadlock"), "%s", e.text);
-    cr_assert_lt(e.took_ns, SOON_SECONDS * INT64_C(1000000000));
 }
 
 static void wait_in_main_alone(void)

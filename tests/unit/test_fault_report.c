@@ -26,7 +26,7 @@ static atomic_bool ready;
 
 static void wait_for_the_end(void)
 {
-    pause_thread_ms(10000);
+    pause_thread_for_ever();
 }
 
 static __attribute__((noinline)) unsigned recurse(unsigned depth)
@@ -114,23 +114,27 @@ Test(fault_report, an_overflow_after_waits_among_thousands_names_the_right_one, 
     cr_assert_not(says(&e, "innocent"), "%s", e.text);
 }
 
-static void compute_then_overflow(void)
-{
-    burn_ms(100); /* the worker is taken away meanwhile */
-    overflow();
-}
+static atomic_bool others_run;
 
 static void yield_for_ever(void)
 {
+    atomic_store(&others_run, true);
     for (;;)
         weft_yield();
+}
+
+static void compute_then_overflow(void)
+{
+    start_with(weft_attr(.name = "innocent"), yield_for_ever);
+    while (!atomic_load(&others_run)) /* until the worker is taken away */
+        ;
+    overflow();
 }
 
 static void overflow_without_worker(void)
 {
     require(weft_start(&(weft_config){.procs = 1}) == 0);
     start_with(weft_attr(.name = "hog"), compute_then_overflow);
-    start_with(weft_attr(.name = "innocent"), yield_for_ever);
     wait_for_the_end();
 }
 

@@ -341,7 +341,7 @@ Test(gc_roots, values_of_blocked_senders)
     weft_chan(struct node *) c = weft_chan_make(struct node *, 0);
     for (uint64_t i = 0; i < MANY; i++)
         weft_go(send_one, c, i);
-    eventually(watched.n == MANY);
+    eventually(are_watched(MANY));
     all_live("senders");
     drain(c, MANY);
     eventually(n_good == MANY);
@@ -354,7 +354,7 @@ Test(gc_roots, values_of_send_cases)
     weft_chan(int) never = weft_chan_make(int, 0);
     for (uint64_t i = 0; i < MANY; i++)
         weft_go(select_send, c, never, i);
-    eventually(watched.n == MANY);
+    eventually(are_watched(MANY));
     all_live("select");
     drain(c, MANY);
     eventually(n_good == MANY);

@@ -220,7 +220,7 @@ Test(panic, misuse_is_one_and_can_be_caught, .timeout = 60)
 
 static void wait_for_ever(void)
 {
-    pause_thread_ms(10000);
+    pause_thread_for_ever();
 }
 
 static void panic_unseen(void)

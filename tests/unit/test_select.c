@@ -118,7 +118,7 @@ static void check_uniform(const int *counts, int n, int rounds)
         cr_assert(abs(counts[i] - expected) < expected / 10, "case %d came %d times of %d", i, counts[i], rounds);
 }
 
-Test(select, each_ready_case_has_the_same_chance, .timeout = 20)
+Test(select, each_ready_case_has_the_same_chance, .timeout = 60)
 {
     enum { ROUNDS = 50000 }; /* standard deviation of a count: 0.9 % of it; allowed: 10 % */
     for (int who = 0; who < 2; who++) {
@@ -139,7 +139,7 @@ Test(select, each_ready_case_has_the_same_chance, .timeout = 20)
     }
 }
 
-Test(select, adjacent_ready_cases_among_many_have_the_same_chance, .timeout = 20)
+Test(select, adjacent_ready_cases_among_many_have_the_same_chance, .timeout = 60)
 {
     enum { CASES = 100, ROUNDS = 30000 };
     weft_chan(int) full = weft_chan_make(int, 1), empty = weft_chan_make(int, 1);
@@ -212,7 +212,7 @@ struct pair {
     int64_t a, b;
 };
 
-Test(select, a_send_case_takes_conversions_and_brace_literals, .timeout = 10)
+Test(select, a_send_case_takes_conversions_and_brace_literals, .timeout = 60)
 {
     weft_chan(struct pair) c = weft_chan_make(struct pair, 1);
     weft_chan(double) d = weft_chan_make(double, 1);
@@ -304,7 +304,7 @@ static void select_send_two(weft_chan(int) a, weft_chan(int) b, int index, int s
     passed++;
 }
 
-Test(select, a_waiting_select_is_served_by_a_send, .timeout = 10)
+Test(select, a_waiting_select_is_served_by_a_send, .timeout = 60)
 {
     for (int i = 0; i < 2; i++) {
         weft_chan(int) c[2] = {weft_chan_make(int, 0), weft_chan_make(int, 3)};
@@ -318,7 +318,7 @@ Test(select, a_waiting_select_is_served_by_a_send, .timeout = 10)
     }
 }
 
-Test(select, a_waiting_select_is_served_by_a_receive, .timeout = 10)
+Test(select, a_waiting_select_is_served_by_a_receive, .timeout = 60)
 {
     for (int i = 0; i < 2; i++) {
         weft_chan(int) c[2] = {weft_chan_make(int, 0), weft_chan_make(int, 1)};
@@ -336,7 +336,7 @@ Test(select, a_waiting_select_is_served_by_a_receive, .timeout = 10)
     }
 }
 
-Test(select, close_wakes_a_waiting_select, .timeout = 10)
+Test(select, close_wakes_a_waiting_select, .timeout = 60)
 {
     weft_chan(int) c[2];
     for (int i = 0; i < 2; i++) {
@@ -358,7 +358,7 @@ Test(select, close_wakes_a_waiting_select, .timeout = 10)
 
 /* ---- the same channel twice ---- */
 
-Test(select, a_select_does_not_meet_itself, .timeout = 10)
+Test(select, a_select_does_not_meet_itself, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     int v = 9;
@@ -377,7 +377,7 @@ static void send_or_recv(weft_chan(int) c, weft_chan(int) results, int self)
     weft_chan_send(results, chosen == 0 ? -1 : v);
 }
 
-Test(select, two_selects_with_both_ends_of_one_channel_meet, .timeout = 30)
+Test(select, two_selects_with_both_ends_of_one_channel_meet, .timeout = 60)
 {
     weft_chan(int) results = weft_chan_make(int, 2);
     for (int i = 0; i < 3000; i++) {
@@ -433,7 +433,7 @@ Test(select, an_array_of_a_thousand_cases_works, .timeout = 60)
         cr_assert(weft_chan_len(chans[i]) == 0);
 }
 
-Test(select, an_array_may_name_few_channels_many_times, .timeout = 20)
+Test(select, an_array_may_name_few_channels_many_times, .timeout = 60)
 {
     weft_chan(int) a = weft_chan_make(int, 0), b = weft_chan_make(int, 0);
     weft_case cases[60];
@@ -480,13 +480,13 @@ static void time_limits(void)
     require(v == 9);
 }
 
-Test(select, a_time_limit_is_never_early_and_the_earliest_counts, .timeout = 20)
+Test(select, a_time_limit_is_never_early_and_the_earliest_counts, .timeout = 60)
 {
     time_limits();
     in_routine(time_limits);
 }
 
-Test(select, a_time_that_is_up_is_ready_at_once, .timeout = 10)
+Test(select, a_time_that_is_up_is_ready_at_once, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     cr_assert(weft_select(weft_on_recv(c, NULL), weft_after(0)) == 1);
@@ -504,7 +504,7 @@ static void count_down(weft_chan(int) c, int n)
     passed++;
 }
 
-Test(select, a_time_limit_that_was_not_reached_leaves_nothing_behind, .timeout = 30)
+Test(select, a_time_limit_that_was_not_reached_leaves_nothing_behind, .timeout = 60)
 {
     weft_chan(int) c = weft_chan_make(int, 0);
     weft_go(count_down, c, 50000);
@@ -573,7 +573,7 @@ static void select_nothing(weft_chan(int) nil)
     passed++;
 }
 
-Test(select, nil_channels_or_no_case_at_all_wait_for_ever, .timeout = 10)
+Test(select, nil_channels_or_no_case_at_all_wait_for_ever, .timeout = 60)
 {
     weft_go(select_nothing, (weft_chan(int))NULL);
     await_passed(1);
@@ -593,7 +593,7 @@ static void select_cancelled(weft_chan(int) a, weft_chan(int) b)
     passed++;
 }
 
-Test(select, stopping_the_runtime_ends_waiting_selects_and_leaves_the_channels_usable, .timeout = 20)
+Test(select, stopping_the_runtime_ends_waiting_selects_and_leaves_the_channels_usable, .timeout = 60)
 {
     weft_chan(int) a = weft_chan_make(int, 0), b = weft_chan_make(int, 0);
     for (int i = 0; i < 200; i++)

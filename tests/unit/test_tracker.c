@@ -189,7 +189,7 @@ static void panic_in_tracked(void)
     weft_tracker_go(&t, panic_at_once, "in a tracked one");
     weft_tracker_close(&t);
     weft_tracker_wait(&t);
-    pause_thread_ms(5000);
+    pause_thread_for_ever();
 }
 
 Test(tracker, a_panic_in_a_tracked_routine_stops_the_process, .timeout = 60)
