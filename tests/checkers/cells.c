@@ -81,7 +81,7 @@ static void work(unsigned depth)
     uint64_t sum = 0;
     for (struct node *n = list; n != NULL; n = n->next)
         sum += n->number[4];
-    if (sum != 100 * 599 / 2)
+    if (sum != 100 * 99 / 2)
         abort();
     if (depth > 0)
         weft_await(weft_async(work, depth - 1));
