@@ -151,7 +151,7 @@ static bool more_lines(void);                 /* state bytes */
 static size_t most_bytes(void)
 {
     struct rlimit limit;
-    size_t most = WF_TSAN ? TIB / 16 : TIB;
+    size_t most = WF_TSAN ? TIB / 16 : wf_on_valgrind() ? TIB / 64 : TIB; /* Valgrind takes seconds for each TiB */
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         while (most > limit.rlim_cur / 4)
             most /= 2;
