@@ -14,7 +14,9 @@
  * collection, which stops all threads that use weft. Programs need nothing of this: memory from malloc works as ever.
  *
  * Pacing: a collection begins when what was allocated since the last one reaches WEFT_GC percent (100) of what it left
- * alive; WEFT_MEMLIMIT, or the cgroup's limit, brings it forward. Sources of the design: Boehm and Weiser, "Garbage collection
+ * alive, and of the stacks and static data that it searched; WEFT_MEMLIMIT, or the cgroup's limit, brings it forward. A
+ * program that has gone idle is collected once more after a while, and memory that it is not going to need soon goes back
+ * to the system. Sources of the design: Boehm and Weiser, "Garbage collection
  * in an uncooperative environment" (1988); Knyszek and Clements, "Green Tea" (2025).
  */
 #ifndef WEFT_GC_H
@@ -31,7 +33,9 @@ extern "C" {
 #endif
 
 /* ---- allocation: aligned to 16 bytes; NULL only if a memory limit is set and was still reached after a full collection,
- * or the system has no memory left ---- */
+ * or the system has no memory left, or `size` exceeds what can be addressed (then at once). errno is left alone. No call here
+ * is a cancellation point. Near a limit more than half of the time may go to collections: then who meets the limit waits
+ * before the next one for as long as the last one took ---- */
 
 /* `size` bytes, zeroed; searched for pointers. Size 0 gives an object of its own. Cost: 3 ns for up to 64 bytes. */
 WEFT_API void *weft_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
@@ -39,15 +43,19 @@ WEFT_API void *weft_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
 /* The same without pointers inside: never searched, not zeroed. For text, numbers, pixels. */
 WEFT_API void *weft_alloc_data(size_t size) __attribute__((malloc, alloc_size(1)));
 
-/* Like realloc: the contents up to the smaller of both sizes, the same kind of object, at another address; the old one is
- * freed, so nobody else may hold it. p NULL: weft_alloc. NULL when there is no memory: the old one is still there. */
+/* Like realloc: the contents up to the smaller of both sizes, zeroes behind (not weft_alloc_data's), the same kind of object.
+ * It stays where it is if there is room and it would not be more than twice too large; else the old one is freed, so nobody
+ * else may hold it, and weak handles, cleanups and external bytes go with the object (a handle of what is cut off gives NULL).
+ * p NULL: weft_alloc. NULL when there is no memory: the old one is still there. */
 WEFT_API void *weft_realloc(void *p, size_t size) __attribute__((alloc_size(2)));
 
+/* Texts, never searched. NULL as above; weft_sprintf also where vsnprintf fails. */
 WEFT_API char *weft_strdup(const char *s);
 WEFT_API char *weft_sprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Optional: the object is not used any more. Its memory may be used again at once. NULL is accepted; a pointer that is not the
- * beginning of an object, or a second time, panics. */
+/* Optional: the object is not used any more. Its memory may be used again at once; its weak handles give NULL from now on, its
+ * cleanups run, its external bytes are gone. NULL is accepted; a pointer that is not the beginning of an object, or a second
+ * time, or a weak handle, panics. */
 WEFT_API void weft_free(void *p);
 
 /* Usable bytes from the object's beginning, and the beginning; 0 and NULL when p points to no collected memory. Any pointer
@@ -65,7 +73,9 @@ WEFT_API void *weft__alloc_array(size_t size, size_t n);
 
 /* ---- collections ---- */
 
-/* A full collection, now; returns when it is over. Cheap if nothing was allocated since the last. */
+/* A full collection, now; returns when it is over: every object that could not be reached when it was called is gone. Calls at
+ * the same time share one, and there is none as long as there are no objects; it is never left out for any other reason,
+ * because a pointer that was dropped leaves no trace. */
 WEFT_API void weft_gc(void);
 
 typedef struct weft_gc_info {
@@ -101,18 +111,18 @@ WEFT_API int weft_root_remove(void *addr);
 /* ---- what happens when objects are gone ---- */
 
 /* A handle that does not keep p alive: weft_weak_get gives p as long as it lives, then NULL. Handles are collected memory
- * themselves. NULL when out of memory. */
+ * themselves; the same p gives the same handle as long as somebody holds that. NULL when out of memory. */
 typedef struct weft_weak weft_weak;
 WEFT_API weft_weak *weft_weak_make(void *p);
 WEFT_API void *weft_weak_get(weft_weak *w);
 
 /* Runs fn(arg) once in a routine of its own after p is gone (not while some other routine waits for memory, and never inside
- * another call). `arg` is kept alive; it must not lead to p, or p stays for ever. Several for one object run in no certain
+ * another call). `arg` is kept alive if it points into an object; it must not lead to p, or p stays for ever. Several for one object run in no certain
  * order. Not run at the end of the process. Panics when p is no collected memory, or out of memory. */
 WEFT_API void weft_cleanup(void *p, void (*fn)(void *arg), void *arg);
 
 /* Memory outside the heap that lives and dies with p: `bytes` more (or less) of it count when the next collection is
- * planned. */
+ * planned, and towards WEFT_MEMLIMIT. May wait for a collection. */
 WEFT_API void weft_external(void *p, ptrdiff_t bytes);
 
 /* Routines that wait and can never be woken, because what they wait on is not reachable from anywhere else: a full

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* weft/sync.h - locks and meeting points: mutex, rwmutex, cond, wait group, once, semaphore, barrier, latch.
+/* weft/sync.h - locks and meeting points: mutex, rwmutex, cond, wait group, once, semaphore, barrier, latch;
+ * and an object cache, the pool, to which the following about waiting and ownership does not apply.
  *
  * Every function here may be called from a routine and from any plain thread, and one object may be used by both at
  * once. A waiting routine is parked: its thread runs others meanwhile. A waiting plain thread sleeps.
@@ -197,6 +198,37 @@ WEFT_API void weft_latch_count_down(weft_latch *l);
 
 /* Waits until the count is zero: 0; -ECANCELED, -ETIMEDOUT. One load when it is zero. */
 WEFT_API int weft_latch_wait(weft_latch *l);
+
+/* ---- pool: objects that are kept to be used again, until the collector wants their memory. As Go's sync.Pool.
+ *
+ * For collected memory (weft/gc.h) that is made often and soon of no more use, as buffers; the contents stay as they were
+ * put. What is in a pool does not live for long: a collection takes out all that was put before the one before it and not
+ * got since, and drops it, which is the end of it unless somebody else holds it (weft_cleanup applies; memory from malloc
+ * would be lost). So nothing may depend on getting back what was put.
+ *
+ * A pool needs no end: it is garbage with all it holds when it cannot be reached. Therefore a weft_pool must lie where
+ * the collector looks: in static data, on a stack, in collected memory; not in memory from malloc unless that is a root.
+ *
+ *   static weft_pool buffers = {.make = make_buffer};
+ *   struct buffer *b = weft_pool_get(&buffers);
+ *   ...
+ *   weft_pool_put(&buffers, b);
+ */
+typedef struct weft_pool {
+    void *(*make)(void *arg); /* what gives an object when there is none; NULL: nothing does */
+    void *arg;
+    void *depot; /* the library's; NULL at first */
+} weft_pool;
+
+/* An object that was put before, whoever did it, or make(arg), called by the caller as any function, or NULL. Each worker
+ * and plain thread looks through what it has put itself (60 objects) first, then through what others have put beyond
+ * that; it does not look through those 60 of others. No atomic read-modify-write but once in 30 calls; a few
+ * nanoseconds. Does not wait. */
+WEFT_API void *weft_pool_get(weft_pool *p);
+
+/* Gives an object to the pool; the caller must not use it any more. NULL is ignored. When there is no memory for the pool's
+ * own lists, or more than 1024 workers and plain threads use collected memory, the object is just dropped. Cost as above. */
+WEFT_API void weft_pool_put(weft_pool *p, void *object);
 
 #ifdef __cplusplus
 }

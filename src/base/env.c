@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* env.c - parsers for the environment, and the walk through the cgroup file systems.
  *
- * Where the kernel says what a process may use of the CPU:
+ * Where the kernel says what a process may use of CPUs and memory:
  *   /proc/self/cgroup   lines "id:controllers:path"; id 0 and no controllers: version 2
  *   v2  <mount><path>/cpu.max            "quota period" or "max period", in every directory up to the mount
+ *       <mount><path>/memory.max         bytes or "max"
  *   v1  <mount of cpu><path>/cpu.cfs_quota_us and cpu.cfs_period_us; quota -1: none
+ *       <mount of memory><path>/memory.limit_in_bytes
  * In a container the path may be that of the host and not exist below the mount; then the mount itself is what counts,
  * which the walk upwards ends with anyway.
  */
@@ -122,7 +124,7 @@ bool wf_env_next_pair(const char **list, struct wf_env_pair *ret_pair)
     return true;
 }
 
-/* ---- CPUs ---- */
+/* ---- what cgroups grant ---- */
 
 /* The start of a file as a string. */
 static bool read_file(const char *path, char *text, size_t size)
@@ -146,15 +148,18 @@ static bool read_in(const char *directory, const char *name, char *text, size_t 
     return n > 0 && (size_t)n < sizeof(path) && read_file(path, text, size);
 }
 
-static unsigned cpus_of(long long quota, long long period)
+/* What a directory of a cgroup grants of a resource; 0: no limit. */
+typedef uint64_t grant_fn(const char *directory);
+
+static uint64_t cpus_of(long long quota, long long period)
 {
     if (quota <= 0 || period <= 0)
         return 0;
     long long cpus = quota / period + (quota % period != 0);
-    return cpus < INT_MAX ? (unsigned)cpus : INT_MAX;
+    return cpus < INT_MAX ? (uint64_t)cpus : INT_MAX;
 }
 
-static unsigned quota_v2(const char *directory)
+static uint64_t cpus_v2(const char *directory)
 {
     char text[64];
     long long quota, period;
@@ -163,7 +168,7 @@ static unsigned quota_v2(const char *directory)
     return cpus_of(quota, period);
 }
 
-static unsigned quota_v1(const char *directory)
+static uint64_t cpus_v1(const char *directory)
 {
     char quota[64], period[64];
     if (!read_in(directory, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
@@ -172,17 +177,45 @@ static unsigned quota_v1(const char *directory)
     return cpus_of(atoll(quota), atoll(period));
 }
 
-static unsigned least_limit(unsigned a, unsigned b)
+/* "max", and what no machine has (version 1 says so many pages as it can count), are no limit. */
+static uint64_t bytes_in(const char *directory, const char *name)
+{
+    char text[64];
+    const char *rest;
+    uint64_t bytes;
+    if (!read_in(directory, name, text, sizeof(text)) || !read_digits(text, &bytes, &rest) || bytes >= UINT64_C(1) << 60)
+        return 0;
+    return bytes;
+}
+
+static uint64_t bytes_v2(const char *directory)
+{
+    return bytes_in(directory, "memory.max");
+}
+
+static uint64_t bytes_v1(const char *directory)
+{
+    return bytes_in(directory, "memory.limit_in_bytes");
+}
+
+static const struct resource {
+    grant_fn *v2, *v1;
+    const char *controller;
+    const char *v1_mounts[2];
+} cpu_resource = {cpus_v2, cpus_v1, "cpu", {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}},
+  memory_resource = {bytes_v2, bytes_v1, "memory", {"/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory"}};
+
+static uint64_t least_limit(uint64_t a, uint64_t b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 /* The least of what `directory` and those above it, up to the first `mount_length` bytes, grant. */
-static unsigned walk_up(char *directory, size_t mount_length, unsigned (*quota)(const char *directory))
+static uint64_t walk_up(char *directory, size_t mount_length, grant_fn *grant)
 {
-    unsigned least = 0;
+    uint64_t least = 0;
     for (;;) {
-        least = least_limit(least, quota(directory));
+        least = least_limit(least, grant(directory));
         char *slash = strrchr(directory + mount_length, '/');
         if (slash == NULL)
             return least;
@@ -190,15 +223,14 @@ static unsigned walk_up(char *directory, size_t mount_length, unsigned (*quota)(
     }
 }
 
-static unsigned quota_below(const char *root, const char *mount, const char *path,
-                            unsigned (*quota)(const char *directory))
+static uint64_t grant_below(const char *root, const char *mount, const char *path, grant_fn *grant)
 {
     char directory[PATH_MAX];
     int mount_length = snprintf(directory, sizeof(directory), "%s%s", root, mount);
     int n = snprintf(directory, sizeof(directory), "%s%s%s", root, mount, strcmp(path, "/") == 0 ? "" : path);
     if (n < 0 || (size_t)n >= sizeof(directory))
         return 0;
-    return walk_up(directory, (size_t)mount_length, quota);
+    return walk_up(directory, (size_t)mount_length, grant);
 }
 
 static bool has_controller(const char *controllers, const char *name)
@@ -211,7 +243,7 @@ static bool has_controller(const char *controllers, const char *name)
 }
 
 /* One line of /proc/self/cgroup. The places are where every distribution mounts them. */
-static unsigned quota_of_line(const char *root, char *line)
+static uint64_t grant_of_line(const char *root, char *line, const struct resource *resource)
 {
     char *controllers = strchr(line, ':');
     char *path = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
@@ -220,26 +252,36 @@ static unsigned quota_of_line(const char *root, char *line)
     *controllers++ = '\0';
     *path++ = '\0';
     if (*controllers == '\0')
-        return least_limit(quota_below(root, "/sys/fs/cgroup", path, quota_v2),
-                           quota_below(root, "/sys/fs/cgroup/unified", path, quota_v2));
-    if (!has_controller(controllers, "cpu"))
+        return least_limit(grant_below(root, "/sys/fs/cgroup", path, resource->v2),
+                           grant_below(root, "/sys/fs/cgroup/unified", path, resource->v2));
+    if (!has_controller(controllers, resource->controller))
         return 0;
-    return least_limit(quota_below(root, "/sys/fs/cgroup/cpu", path, quota_v1),
-                       quota_below(root, "/sys/fs/cgroup/cpu,cpuacct", path, quota_v1));
+    return least_limit(grant_below(root, resource->v1_mounts[0], path, resource->v1),
+                       grant_below(root, resource->v1_mounts[1], path, resource->v1));
+}
+
+static uint64_t granted(const char *root, const struct resource *resource)
+{
+    int saved = errno;
+    char text[8192];
+    uint64_t least = 0;
+    if (read_in(root, "proc/self/cgroup", text, sizeof(text))) {
+        char *rest = NULL;
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+            least = least_limit(least, grant_of_line(root, line, resource));
+    }
+    errno = saved;
+    return least;
 }
 
 unsigned wf_env_cpu_quota(const char *root)
 {
-    int saved = errno;
-    char text[8192];
-    unsigned least = 0;
-    if (read_in(root, "proc/self/cgroup", text, sizeof(text))) {
-        char *rest = NULL;
-        for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-            least = least_limit(least, quota_of_line(root, line));
-    }
-    errno = saved;
-    return least;
+    return (unsigned)granted(root, &cpu_resource);
+}
+
+uint64_t wf_env_memory_limit(const char *root)
+{
+    return granted(root, &memory_resource);
 }
 
 unsigned wf_env_cpu_affinity(void)

@@ -35,6 +35,10 @@ bool wf_env_next_pair(const char **list, struct wf_env_pair *ret_pair);
  * (cpu.cfs_quota_us). `root` stands before every path read: "" for the real ones. */
 unsigned wf_env_cpu_quota(const char *root);
 
+/* Bytes that the process' cgroup and those above it grant; 0: no limit. cgroup v2 (memory.max) and v1
+ * (memory.limit_in_bytes). */
+uint64_t wf_env_memory_limit(const char *root);
+
 /* CPUs that the calling thread may run on, at least 1. */
 unsigned wf_env_cpu_affinity(void);
 

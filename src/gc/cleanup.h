@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* cleanup.h - what hangs on objects without keeping them: weak handles, cleanups, external bytes.
+/* cleanup.h - what hangs on objects without keeping them: weak handles, cleanups, external bytes. Together: specials.
  *
- * Three tables in mappings of their own, invisible to marking: they hold objects by the complement of their address.
+ * They are known by their objects, in a table outside of the heap that is invisible to marking: it holds objects by the
+ * complement of their address. A span some object of which ever had one says so (has_specials), so an early free of any other
+ * costs one load.
  */
 #ifndef WEFT_GC_CLEANUP_H
 #define WEFT_GC_CLEANUP_H
 
 #include "sched/world.h"
 
-/* The arguments of cleanups: they stay alive until their cleanup has run. */
-void wf_cleanups_each_root(wf_range_fn *fn, void *arg);
+/* The arguments of cleanups, which stay alive until theirs has run, one by one: any byte of an object. The world is stopped. */
+void wf_cleanups_each_argument(void (*fn)(void *visitor, const void *p), void *visitor);
 /* After marking, before closing: clears weak handles, sets aside the cleanups that are due, drops the bytes of objects
  * that are gone. */
 void wf_cleanups_look(void);
-/* After the world goes on: lets a routine run what is due. Inside the runtime. */
+/* The world goes on, or an object was freed: lets a routine run what is due. Inside the runtime. One load if nothing is. */
 void wf_cleanups_start(struct wf_thread *thread);
+
+/* The object that begins at p, in a span that has specials, is about to be freed: as if a collection had found it dead.
+ * False: p is a weak handle in use, and not to be freed. Inside the runtime. */
+bool wf_cleanups_freed(void *p);
+/* The same when it is moved: all go with it, but for weak handles of what is behind its new end. */
+void wf_cleanups_move(void *from, void *to, size_t size);
+
 /* Bytes of weft_external. */
 int64_t wf_external_bytes(void);
+
+/* How many specials there are: for tests. */
+size_t wf_cleanups_count(void);
 
 #endif

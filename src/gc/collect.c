@@ -23,38 +23,46 @@
 #include <weft/gc.h>
 
 #include "base/assert.h"
+#include "gc/background.h"
 #include "gc/cleanup.h"
 #include "gc/close.h"
 #include "gc/mark.h"
 #include "gc/memory.h"
+#include "gc/pacer.h"
 #include "gc/roots.h"
+#include "gc/trace.h"
 #include "gc/verify.h"
 #include "sched/hooks.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
 #include "sched/world.h"
+#include "stack/arena.h"
 #include "time/clock.h"
 
 enum { TINY_CELLS = 3, TINY_STEP_UNITS = 4 };
-enum { LEAST_GOAL = 4 << 20, MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000 };
+enum { MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096 };
 
 struct cache {
     struct wf_cache cache;
     struct cache *next, *next_free; /* caches.lock */
+    uint32_t number;                /* immutable */
 };
 
 static struct {
     struct wf_spinlock lock;
     struct cache *all, *free;
+    uint32_t n;
     bool heap_ready;
 } caches;
 
 static struct wf_gc_config config = {.percent = 100};
 
-/* Written with the world claimed. */
+/* Written with the world claimed. `n_cycles` changes while the world is stopped: who is inside the runtime and sees it change
+ * knows that roots were looked at after its last look. */
 static struct {
     weft_gc_info info;
     _Atomic uint64_t n_cycles;
+    int64_t heap_made_ns;
 } stats;
 
 /* ---- caches ---- */
@@ -76,7 +84,8 @@ static bool make_heap_locked(void)
     set_stress(&config.stress);
     if (wf_heap_init(config.limit_bytes) != 0)
         return false;
-    wf_store_relaxed(&wf_heap.goal, config.percent < 0 ? INT64_MAX : LEAST_GOAL);
+    wf_pacer_configure(&(struct wf_pacer_config){config.percent, config.limit_bytes, config.hint_bytes});
+    stats.heap_made_ns = wf_now_ns();
     caches.heap_ready = true;
     return true;
 }
@@ -85,8 +94,9 @@ void wf_gc_configure(const struct wf_gc_config *wanted)
 {
     config = *wanted;
     wf_store_relaxed(&wf_stress_attn, wanted->stress.switch_every != 0 ? WF_ATTN_STRESS : 0);
-    wf_store_relaxed(&wf_heap.limit_bytes, config.limit_bytes);
     wf_spinlock_lock(&caches.lock);
+    if (caches.heap_ready)
+        wf_pacer_configure(&(struct wf_pacer_config){config.percent, config.limit_bytes, config.hint_bytes});
     make_heap_locked(); /* before stacks take what address space there is; refused: tried again when it is needed */
     wf_spinlock_unlock(&caches.lock);
 }
@@ -105,10 +115,13 @@ static WF_NOINLINE struct wf_cache *make_cache(struct wf_thread *thread)
         if (c != NULL) {
             c->next = caches.all;
             caches.all = c;
+            c->number = caches.n++;
         }
     }
-    if (c != NULL)
+    if (c != NULL) {
         wf_cache_init(&c->cache);
+        c->cache.number = c->number;
+    }
     wf_spinlock_unlock(&caches.lock);
     errno = saved;
     if (c == NULL)
@@ -124,6 +137,11 @@ WF_INLINE struct wf_cache *cache_of(struct wf_thread *thread)
 {
     struct cache *c = thread->worker != NULL ? thread->worker->cache : thread->cache;
     return WF_LIKELY(c != NULL) ? &c->cache : make_cache(thread);
+}
+
+struct wf_cache *wf_gc_cache(struct wf_thread *thread)
+{
+    return cache_of(thread);
 }
 
 void wf_gc_cache_retire(void *cache)
@@ -145,14 +163,33 @@ struct cycle {
     struct wf_marker *marker;
     unsigned attempt;
     bool done;
+    size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
+    size_t before_bytes;            /* in use when the world stood still */
+    uint64_t given_up;              /* stops of others and ours before */
+    struct wf_gc_last last;
     int64_t start, stopped, rooted, marked, closed;
 };
 
 static void mark_range(void *arg, const void *low, const void *high)
 {
+    struct cycle *c = arg;
     uintptr_t from = ((uintptr_t)low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
-    if (from < (uintptr_t)high)
-        wf_mark_range(((struct cycle *)arg)->marker, (const void *)from, high);
+    if (from >= (uintptr_t)high)
+        return;
+    wf_mark_range(c->marker, (const void *)from, high);
+    c->root_bytes += (uintptr_t)high - from;
+    if (from - (uintptr_t)wf_arena.base < (size_t)wf_arena.n_slots << wf_arena.slot_shift)
+        c->stack_bytes += (((uintptr_t)high - from) / PAGE + 1) * PAGE;
+}
+
+static void mark_argument(void *marker, const void *p)
+{
+    wf_mark_object(marker, p);
+}
+
+static void verify_argument(void *verifier, const void *p)
+{
+    wf_verify_object(verifier, p);
 }
 
 static void verify_range(void *arg, const void *low, const void *high)
@@ -166,6 +203,7 @@ static void verify_roots(struct wf_verifier *v, void *arg)
 {
     (void)arg;
     wf_roots_each(verify_range, v);
+    wf_cleanups_each_argument(verify_argument, v);
 }
 
 /* What a stopped thread does: there is nothing for it but what others have found. */
@@ -182,34 +220,38 @@ static void flush_caches(void)
         wf_cache_flush(&c->cache);
 }
 
-static void set_goal(void)
+static void pace(const struct cycle *c)
 {
     struct wf_heap_stats heap;
     wf_heap_stats(&heap);
-    int64_t live = (int64_t)heap.live_bytes + wf_external_bytes();
-    int64_t goal = INT64_MAX;
-    if (config.percent >= 0) {
-        int64_t least = (int64_t)LEAST_GOAL * config.percent / 100;
-        goal = live / 100 * config.percent;
-        goal = goal > least ? goal : least;
-    }
-    if (config.limit_bytes != 0) {
-        int64_t room = (int64_t)config.limit_bytes - live, least = (int64_t)config.limit_bytes / 16;
-        room = room > least ? room : least; /* near the limit: not a collection for every object */
-        goal = goal < room ? goal : room;
-    }
-    wf_store_relaxed(&wf_heap.goal, goal);
+    wf_pacer_cycle(&(struct wf_pacer_cycle){.live_bytes = heap.live_bytes,
+                                            .root_bytes = c->root_bytes,
+                                            .stack_bytes = c->stack_bytes,
+                                            .metadata_bytes = heap.metadata_bytes,
+                                            .external_bytes = wf_external_bytes()});
+}
+
+static size_t bytes_in_use(void)
+{
+    struct wf_heap_stats heap;
+    wf_heap_stats(&heap);
+    int64_t bytes = (int64_t)heap.live_bytes + wf_load_relaxed(&wf_heap.allocated_since);
+    return bytes > 0 ? (size_t)bytes : 0;
 }
 
 static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
+    if (config.trace)
+        wf_gc_trace_last(&c->last);
     flush_caches();
+    c->before_bytes = bytes_in_use();
     wf_mark_start(MARKERS);
     c->marker = wf_mark_join();
     wf_store_release(&wf_world_help, help);
     wf_world_call_helpers();
     wf_roots_each(mark_range, c);
+    wf_cleanups_each_argument(mark_argument, c->marker);
     c->rooted = wf_now_ns();
     wf_mark_drain(c->marker);
     c->marked = wf_now_ns();
@@ -219,7 +261,8 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     wf_close_start();
     while (!wf_close_part())
         ;
-    set_goal();
+    pace(c);
+    wf_add_relaxed(&stats.n_cycles, 1);
     c->closed = wf_now_ns();
 }
 
@@ -229,6 +272,7 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
     struct cycle *c = arg;
     (void)info, (void)size;
     __builtin_unwind_init();
+    wf_world_stats.last_tid = 0;
     c->done = wf_world_stop(c->thread, c->attempt++);
     if (c->done) {
         c->thread->current->sp = wf_stack_pointer(); /* frames of the collection itself are not searched: they change */
@@ -238,15 +282,32 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
+static size_t goal_bytes(void)
+{
+    int64_t goal = wf_load_relaxed(&wf_heap.goal);
+    return goal == INT64_MAX ? SIZE_MAX : stats.info.live_bytes + (size_t)goal;
+}
+
+static void print_trace(const struct cycle *c, int64_t now)
+{
+    struct wf_mark_counts counts;
+    wf_mark_count(&counts);
+    wf_gc_trace_print(&(struct wf_gc_trace){.info = &stats.info,
+                                            .before_bytes = c->before_bytes,
+                                            .goal_bytes = goal_bytes(),
+                                            .n_markers = counts.n_markers,
+                                            .lifetime_ns = now - stats.heap_made_ns,
+                                            .given_up = wf_world_stats.given_up - c->given_up,
+                                            .last = c->last});
+}
+
 static void note(const struct cycle *c, int64_t now)
 {
     struct wf_heap_stats heap;
-    struct wf_mark_counts counts;
     weft_gc_info *info = &stats.info;
     wf_heap_stats(&heap);
-    wf_mark_count(&counts);
     int64_t pause = now - c->start;
-    info->cycles++;
+    info->cycles = wf_gc_cycles();
     info->live_bytes = heap.live_bytes;
     info->live_objects = heap.live_objects;
     info->pause_ns = pause;
@@ -260,20 +321,17 @@ static void note(const struct cycle *c, int64_t now)
     while (bin < N_PAUSES - 1 && pause >= (int64_t)1000 << bin)
         bin++;
     info->pauses[bin]++;
-    wf_add_relaxed(&stats.n_cycles, 1);
+    wf_pacer_ended(c->start, now);
+    wf_background_after_cycle(now, info->live_bytes);
     if (config.trace)
-        wf_message("gc %llu: stop %lld roots %lld mark %lld close %lld pause %lld us, live %zu KiB in %zu objects, "
-                   "%u markers, last to stop: thread %d",
-                   (unsigned long long)info->cycles, (long long)info->stop_ns / 1000, (long long)info->roots_ns / 1000,
-                   (long long)info->mark_ns / 1000, (long long)info->close_ns / 1000, (long long)pause / 1000,
-                   info->live_bytes >> 10, info->live_objects, counts.n_markers, wf_world_stats.last_tid);
+        print_trace(c, now);
 }
 
 /* The caller has claimed the world. */
 static WF_NOINLINE void collect_claimed(struct wf_thread *thread)
 {
     int saved = errno;
-    struct cycle c = {.thread = thread, .start = wf_now_ns()};
+    struct cycle c = {.thread = thread, .start = wf_now_ns(), .given_up = wf_world_stats.given_up};
     while (dl_iterate_phdr(collect_locked, &c), !c.done)
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
     note(&c, wf_now_ns());
@@ -298,6 +356,24 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
     wf_compiler_barrier();
     errno = saved;
     return thread;
+}
+
+uint64_t wf_gc_cycles(void)
+{
+    return wf_load_relaxed(&stats.n_cycles);
+}
+
+struct wf_thread *wf_gc_collect_if_due(struct wf_thread *thread)
+{
+    if (wf_load_relaxed(&wf_heap.allocated_since) < wf_load_relaxed(&wf_heap.goal))
+        return thread;
+    return collect(thread, wf_gc_cycles());
+}
+
+void wf_gc_collect_idle(void)
+{
+    struct wf_thread *thread = wf_enter_without_start();
+    wf_leave(collect(thread, wf_gc_cycles()));
 }
 
 /* ---- stress ---- */
@@ -327,33 +403,62 @@ void wf_gc_after_switch(struct wf_thread *thread)
 
 /* ---- allocation ---- */
 
+/* Collections near the limit take too much of the time: so that others get theirs, this thread waits. */
+static struct wf_thread *wait_at_limit(struct wf_thread *thread)
+{
+    int64_t ns = wf_pacer_wait_ns(wf_now_ns());
+    if (ns == 0)
+        return thread;
+    int saved = errno;
+    wf_leave(thread);
+    nanosleep(&(struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}, NULL);
+    wf_compiler_barrier();
+    errno = saved;
+    return wf_enter_without_start();
+}
+
+/* The last collection has left room for it, so if there is none others were quicker. */
+static bool had_room(size_t size)
+{
+    size_t need = size <= WF_SMALL_MOST ? (size_t)WF_SPAN_UNITS_MOST << WF_UNIT_SHIFT : size;
+    return need <= wf_pacer_room();
+}
+
+static void *alloc_from(struct wf_cache *cache, size_t size, enum wf_kind kind, wf_trace_fn trace)
+{
+    return trace != NULL ? wf_cache_alloc_traced(cache, size, trace) : wf_cache_alloc(cache, size, kind);
+}
+
+/* What is left to be said about a request is said by collections: none, if it could never be granted. */
+static WF_NOINLINE void *alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kind kind, wf_trace_fn trace)
+{
+    for (unsigned n_collections = 0;; n_collections++) {
+        struct wf_cache *cache = cache_of(*thread);
+        if (cache == NULL || size > wf_heap.reserved_units << WF_UNIT_SHIFT)
+            return NULL;
+        uint64_t seen = wf_gc_cycles();
+        void *p = alloc_from(cache, size, kind, trace);
+        bool due = cache->goal_passed || WF_UNLIKELY(stress_is_due(config.stress.alloc_every));
+        cache->goal_passed = false;
+        if (p != NULL) {
+            if (due)
+                *thread = collect(*thread, seen);
+            else
+                wf_background_notice();
+            weft_keep(p); /* it was on this stack while others were marked */
+            return p;
+        }
+        if (n_collections == MOST_COLLECTIONS || (n_collections > 0 && !had_room(size)))
+            return NULL;
+        *thread = collect(wait_at_limit(*thread), seen);
+    }
+}
+
 static WF_NOINLINE void *alloc_slow(struct wf_thread *thread, size_t size, enum wf_kind kind, wf_trace_fn trace)
 {
-    for (unsigned attempt = 0;; attempt++) {
-        struct wf_cache *cache = cache_of(thread);
-        uint64_t seen = wf_load_relaxed(&stats.n_cycles);
-        void *p = NULL;
-        if (cache != NULL)
-            p = trace != NULL ? wf_cache_alloc_traced(cache, size, trace) : wf_cache_alloc(cache, size, kind);
-        bool due = cache != NULL && (cache->goal_passed || WF_UNLIKELY(stress_is_due(config.stress.alloc_every)));
-        if (due)
-            cache->goal_passed = false;
-        if (p != NULL && !due) {
-            wf_leave(thread);
-            return p;
-        }
-        if (p != NULL) {
-            thread = collect(thread, seen);
-            weft_keep(p); /* it was on this stack while others were marked */
-            wf_leave(thread);
-            return p;
-        }
-        if (attempt == 2 || cache == NULL) {
-            wf_leave(thread);
-            return NULL;
-        }
-        thread = collect(thread, seen);
-    }
+    void *p = alloc_collecting(&thread, size, kind, trace);
+    wf_leave(thread);
+    return p;
 }
 
 WF_INLINE void *allocate(size_t size, enum wf_kind kind)
@@ -396,17 +501,26 @@ WF_PUBLIC void weft_visit(weft_visitor *v, const void *p)
     wf_mark_object((struct wf_marker *)(void *)v, p);
 }
 
+static void free_inside(struct wf_thread *thread, void *p)
+{
+    switch (wf_heap_free(p)) {
+    case -EALREADY:
+        wf_misuse("weft_free(%p): it is free already", p);
+    case -EINVAL:
+        wf_misuse("weft_free(%p): not the beginning of a collected object", p);
+    case -EBUSY:
+        wf_misuse("weft_free(%p): a weak handle, which others may have too", p);
+    }
+    wf_cleanups_start(thread);
+}
+
 WF_PUBLIC void weft_free(void *p)
 {
     if (p == NULL)
         return;
     struct wf_thread *thread = wf_enter_without_start();
-    int error = wf_heap_free(p);
+    free_inside(thread, p);
     wf_leave(thread);
-    if (error == -EALREADY)
-        wf_misuse("weft_free(%p): it is free already", p);
-    if (error != 0)
-        wf_misuse("weft_free(%p): not the beginning of a collected object", p);
 }
 
 WF_PUBLIC size_t weft_size(const void *p)
@@ -425,30 +539,47 @@ WF_PUBLIC void *weft_base(const void *p)
     return base;
 }
 
-static enum wf_kind kind_of(const void *p)
+/* The cell of the object that begins at p, which weft_realloc() may be asked about. Inside the runtime. */
+static struct wf_cell cell_to_resize(void *p, size_t size)
 {
     struct wf_cell cell;
-    struct wf_thread *thread = wf_enter_without_start();
-    bool found = wf_heap_find_object(p, &cell);
-    wf_leave(thread);
-    return found ? (enum wf_kind)cell.kind : WF_KIND_SCANNED;
+    if (!wf_heap_find((uintptr_t)p, &cell) || cell.start != p)
+        wf_misuse("weft_realloc(%p, %zu): not the beginning of a collected object", p, size);
+    if (cell.kind == WF_KIND_TRACED)
+        wf_misuse("weft_realloc(%p, %zu): a traced object", p, size);
+    return cell;
+}
+
+/* The object may stay: it holds `size`, and is not more than twice what a new one would be. What lies behind `size` is to be
+ * zero when the object grows again. */
+static bool resize_in_place(const struct wf_cell *cell, size_t size)
+{
+    size_t fresh = size <= WF_SMALL_MOST ? wf_sizeclasses[wf_class_of(size)].size : size;
+    if (size > cell->size || cell->size / 2 > fresh)
+        return false;
+    if (cell->kind == WF_KIND_SCANNED)
+        memset(cell->start + size, 0, cell->size - size);
+    return true;
 }
 
 WF_PUBLIC void *weft_realloc(void *p, size_t size)
 {
     if (p == NULL)
         return weft_alloc(size);
-    size_t old = weft_size(p);
-    if (weft_base(p) != p)
-        wf_misuse("weft_realloc(%p, %zu): not the beginning of a collected object", p, size);
-    enum wf_kind kind = kind_of(p);
-    if (kind == WF_KIND_TRACED)
-        wf_misuse("weft_realloc(%p, %zu): a traced object", p, size);
-    void *q = allocate(size, kind);
-    if (q == NULL)
-        return NULL;
-    memcpy(q, p, old < size ? old : size);
-    weft_free(p);
+    struct wf_thread *thread = wf_enter_without_start();
+    struct wf_cell cell = cell_to_resize(p, size);
+    if (resize_in_place(&cell, size)) {
+        wf_leave(thread);
+        return p;
+    }
+    void *q = alloc_collecting(&thread, size, (enum wf_kind)cell.kind, NULL);
+    if (q != NULL) {
+        memcpy(q, p, cell.size < size ? cell.size : size);
+        if (wf_load_relaxed(&wf_heap.spans[cell.span].has_specials))
+            wf_cleanups_move(p, q, size);
+        free_inside(thread, p);
+    }
+    wf_leave(thread);
     return q;
 }
 
@@ -462,24 +593,40 @@ WF_PUBLIC char *weft_strdup(const char *s)
 WF_PUBLIC char *weft_sprintf(const char *format, ...)
 {
     va_list ap, again;
+    int saved = errno;
     va_start(ap, format);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, format, ap);
+    int n = vsnprintf(NULL, 0, format, ap); /* < 0: longer than INT_MAX, or no text in this locale */
     char *p = n >= 0 ? weft_alloc_data((size_t)n + 1) : NULL;
+    errno = saved; /* for %m */
     if (p != NULL)
         vsnprintf(p, (size_t)n + 1, format, again);
     va_end(again);
     va_end(ap);
+    wf_compiler_barrier();
+    errno = saved;
     return p;
 }
 
 /* ---- asking for a collection, and about them ---- */
 
+/* No object: nothing to find. Those in caches count, for their spans do. */
+static bool is_empty(void)
+{
+    return wf_load_relaxed(&wf_heap.used_units) == 0;
+}
+
+/* A pointer that was dropped leaves no trace, and stacks and static data change without notice: so if there are objects, no
+ * cycle can be left out on the ground that nothing has happened. But one that looked at the roots after the beginning of this
+ * call will do: whoever is inside the runtime, as this thread is since `n_cycles` was read, holds the world up. */
 WF_PUBLIC void weft_gc(void)
 {
     struct wf_thread *thread = wf_enter_without_start();
-    if (cache_of(thread) != NULL)
-        thread = collect(thread, wf_load_relaxed(&stats.n_cycles));
+    if (!is_empty())
+        thread = collect(thread, wf_gc_cycles());
+    else if (caches.heap_ready && wf_n_workers == 0)
+        wf_background_release(wf_now_ns()); /* what former collections have found is still going back */
+    wf_cleanups_start(thread);
     wf_leave(thread);
 }
 
@@ -493,10 +640,10 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
         wf_heap_stats(&heap);
     *out = stats.info;
     out->heap_bytes = heap.used_bytes;
-    int64_t allocated = wf_load_relaxed(&wf_heap.allocated_since), goal = wf_load_relaxed(&wf_heap.goal);
+    int64_t allocated = wf_load_relaxed(&wf_heap.allocated_since);
     out->allocated_bytes = allocated > 0 ? (size_t)allocated : 0;
     out->external_bytes = (size_t)wf_external_bytes();
-    out->goal_bytes = goal == INT64_MAX ? SIZE_MAX : out->live_bytes + (size_t)goal;
+    out->goal_bytes = caches.heap_ready ? goal_bytes() : SIZE_MAX;
     out->limit_bytes = config.limit_bytes;
     wf_world_unclaim();
     wf_leave(thread);
@@ -508,4 +655,9 @@ void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind)
 {
     struct wf_cache *cache = cache_of(thread);
     return cache != NULL ? wf_cache_alloc(cache, size, kind) : NULL;
+}
+
+void *wf_gc_alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kind kind)
+{
+    return alloc_collecting(thread, size, kind, NULL);
 }

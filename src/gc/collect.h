@@ -20,18 +20,35 @@ struct wf_gc_stress {
 struct wf_gc_config {
     int percent;
     size_t limit_bytes; /* 0: none */
+    size_t hint_bytes;  /* 0: none; see pacer.h */
     bool trace, verify;
     struct wf_gc_stress stress;
 };
 void wf_gc_configure(const struct wf_gc_config *config);
 
-/* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none. */
-void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
+/* The share of the collected heap of the calling thread, which is inside the runtime; NULL: no memory. */
+struct wf_cache *wf_gc_cache(struct wf_thread *thread);
 
 /* hooks.after_switch. */
 void wf_gc_after_switch(struct wf_thread *thread);
 
-/* hooks.cache_retire. */
+/* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none.
+ * Neither collects nor waits, so at a memory limit it gives up where the second would find room. */
+void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
+/* The same, but it collects when that is due or no room is left. For a caller that holds nothing, and can bear to be
+ * outside the runtime for a while and to come back on another thread: *thread is the one that it is on afterwards. */
+void *wf_gc_alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kind kind);
+
+/* Collects if as much was allocated as begins a collection. Returns the thread that the caller is on afterwards. Inside the
+ * runtime. */
+struct wf_thread *wf_gc_collect_if_due(struct wf_thread *thread);
+/* Collects in a routine, unless there is nothing that it could find. Outside the runtime. */
+void wf_gc_collect_idle(void);
+
+/* How many collections there have been: constant while the world is stopped and objects are being marked. */
+uint64_t wf_gc_cycles(void);
+
+/* hooks.cache_retire. NULL is accepted. */
 void wf_gc_cache_retire(void *cache);
 
 #endif

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <weft/gc.h>
 
-#include "gc/cleanup.h"
 #include "gc/memory.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
@@ -152,6 +151,5 @@ void wf_roots_each(wf_range_fn *fn, void *arg)
     for (size_t i = 0; i < table.n_entries; i++)
         if (table.entries[i].address > GONE)
             fn(arg, (const void *)table.entries[i].address, (const char *)table.entries[i].address + table.entries[i].size);
-    wf_cleanups_each_root(fn, arg);
     wf_hooks.each_root(fn, arg);
 }

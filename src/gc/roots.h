@@ -7,7 +7,7 @@
  *   routine-local values, stacks of coroutines                     hooks.each_root
  *   writable segments of every loaded object                       dl_iterate_phdr
  *   ranges that the user has registered                            here
- *   what weak handles and cleanups keep                            weak.c, cleanup.c
+ *   arguments of cleanups                                          cleanup.c, exactly: collect.c
  */
 #ifndef WEFT_GC_ROOTS_H
 #define WEFT_GC_ROOTS_H

@@ -27,6 +27,7 @@ static void describe(uint32_t span, size_t n_units, uint32_t line, uint32_t magi
     record->class_index = (uint8_t)class_index;
     record->kind = (uint8_t)kind;
     wf_store_relaxed(&record->n_freed, 0);
+    wf_store_relaxed(&record->has_specials, false);
 }
 
 static void give_back_units(uint32_t span, size_t n_units)

@@ -490,8 +490,7 @@ static size_t take_releasable(size_t most, uint32_t *ret_from)
 
 static void drop_pages(uint32_t from, size_t n)
 {
-    bool at_once = wf_load_relaxed(&wf_heap.limit_bytes) != 0;
-    bool zero = wf_memory_advise(wf_unit_address(from), n << WF_UNIT_SHIFT, at_once ? MADV_DONTNEED : MADV_FREE) && at_once;
+    bool zero = wf_memory_advise(wf_unit_address(from), n << WF_UNIT_SHIFT, MADV_DONTNEED);
     wf_spinlock_lock(&wf_heap.lock);
     size_t n_resident = 0;
     for (size_t i = 0; i < n; i++) {

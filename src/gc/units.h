@@ -59,7 +59,8 @@ struct wf_span {
     uint8_t kind;
     _Atomic uint8_t list; /* enum wf_span_list */
     bool fresh;           /* every cell has been zero since the units were taken (cursor's first way through only) */
-    uint32_t unused;
+    _Atomic bool has_specials; /* some object in it has, or had, a weak handle, a cleanup or external bytes: cleanup.c */
+    uint8_t unused[3];
 };
 _Static_assert(sizeof(struct wf_span) == 32, "two to a cache line");
 
@@ -149,8 +150,9 @@ uint32_t wf_lines_take(unsigned n_lines);
 void wf_lines_give_locked(uint32_t line, unsigned n_lines);
 
 /* Gives free runs of whole 2 MiB back to the system, as long as what is resident exceeds `keep_bytes` (the pacer's goal
- * and a tenth), at a pace of 160 MiB a second of `now_ns` (1 % of a CPU), at most 64 MiB a call. With a limit in force
- * the pages are dropped at once (MADV_DONTNEED), otherwise when the system wants them (MADV_FREE). Returns bytes. */
+ * and a tenth), at a pace of 160 MiB a second of `now_ns` (1 % of a CPU), at most 64 MiB a call. The pages are dropped at
+ * once, so that what the system shows of the process is true (MADV_FREE would let it stand until others want it). Returns
+ * bytes. */
 size_t wf_heap_release(int64_t now_ns, size_t keep_bytes);
 
 /* Entries of a marker's ring: a power of two that holds every unit. */

@@ -82,6 +82,7 @@ static bool read_memory_limit(struct wf_config *c, const char *text)
 {
     if (strcmp(text, "off") == 0) {
         c->memory_limit = 0;
+        c->no_memory_hint = true;
         return true;
     }
     return wf_env_size(text, &c->memory_limit) && c->memory_limit > 0;
@@ -312,6 +313,8 @@ int wf_config_load(struct wf_config *ret_config, const weft_config *user)
         return error;
     if (c.procs == 0)
         c.procs = default_procs();
+    if (c.memory_limit == 0 && !c.no_memory_hint)
+        c.memory_hint = wf_env_memory_limit("");
     *ret_config = c;
     return 0;
 }

@@ -4,7 +4,8 @@
  *   WEFT_PROCS=4            workers, 1 to 1024; else the CPUs allowed by affinity and cgroup quota
  *   WEFT_STACK=64KiB        virtual stack of a routine, a power of two, 16 KiB to 64 MiB
  *   WEFT_GC=100|off         percent of growth between collections
- *   WEFT_MEMLIMIT=2GiB|off  soft limit of collected memory
+ *   WEFT_MEMLIMIT=2GiB|off  limit of collected memory with its tables, stacks of routines and weft_external; not given:
+ *                           the cgroup's limit makes collections come earlier, but refuses nothing. off: nor that
  *   WEFT_IO=auto|uring|epoll
  *   WEFT_SIM=seed           a number
  *   WEFT_DEBUG=key=value,...
@@ -42,6 +43,8 @@ struct wf_config {
     char trace_file[256];    /* "": none */
     int gc_percent;          /* -1: off */
     size_t memory_limit;     /* 0: none */
+    bool no_memory_hint;     /* WEFT_MEMLIMIT=off */
+    size_t memory_hint;      /* what the cgroup grants; 0: no limit */
     enum wf_io_choice io;
     bool simulate;
     uint64_t seed; /* of the simulation */

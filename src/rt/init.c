@@ -20,6 +20,7 @@
 #include "debug/deadlock.h"
 #include "debug/fault.h"
 #include "debug/watch.h"
+#include "gc/background.h"
 #include "gc/collect.h"
 #include "rt/config.h"
 #include "sched/hooks.h"
@@ -61,6 +62,12 @@ static void each_root(void (*fn)(void *arg, const void *low, const void *high), 
     wf_coro_each_stack(fn, arg);
 }
 
+static void pilot_round(int64_t now_ns)
+{
+    wf_watch_round(now_ns);
+    wf_background_release(now_ns);
+}
+
 struct wf_hooks wf_hooks = {
     .ensure_started = ensure_started,
     .ensure_prepared = ensure_prepared,
@@ -82,7 +89,9 @@ struct wf_hooks wf_hooks = {
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
-    .pilot_round = wf_watch_round,
+    .pilot_round = pilot_round,
+    .pilot_round_inside = wf_background_collect,
+    .background_wanted = wf_background_wanted,
 };
 
 struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
@@ -193,6 +202,7 @@ static int prepare_locked(const weft_config *user)
     }
     wf_gc_configure(&(struct wf_gc_config){.percent = state.config.gc_percent,
                                            .limit_bytes = state.config.memory_limit,
+                                           .hint_bytes = state.config.memory_hint,
                                            .trace = state.config.gc_trace,
                                            .verify = state.config.gc_verify,
                                            .stress = state.config.gc_stress});
@@ -309,6 +319,16 @@ static void clear_timers(void)
             wf_timers_clear(&pool->workers[i].timers);
 }
 
+/* The world is held: no collection looks at them meanwhile. */
+static void retire_caches(void)
+{
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        for (uint32_t i = 0; i < wf_load_acquire(&pool->n_slots); i++) {
+            wf_gc_cache_retire(pool->workers[i].cache);
+            pool->workers[i].cache = NULL;
+        }
+}
+
 static void tear_down(void)
 {
     wf_pools_close();
@@ -319,6 +339,7 @@ static void tear_down(void)
         nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     clear_timers();
     wf_coros_clear();
+    retire_caches();
     wf_pools_clear();
     wf_watch_stop();
     wf_overflow_uninstall();

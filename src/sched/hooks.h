@@ -54,8 +54,14 @@ struct wf_hooks {
     void (*after_switch)(struct wf_thread *thread);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
-    /* Once a round of the pilot. */
+    /* Once a round of the pilot, outside the runtime. */
     void (*pilot_round)(int64_t now_ns);
+    /* The same, inside the runtime and under the lock that keeps it from being stopped: may start routines. `idle`: no worker
+     * has anything to do. */
+    void (*pilot_round_inside)(struct wf_thread *pilot, int64_t now_ns, bool idle);
+    /* Something is to be done in such a round before long: the pilot is not to sleep deep. Who makes it so calls
+     * wf_pilot_wake() afterwards. */
+    bool (*background_wanted)(void);
 };
 extern struct wf_hooks wf_hooks;
 

@@ -271,6 +271,7 @@ static bool check_pools(struct wf_thread *self, int64_t now)
         for (uint32_t i = 0; i < wf_load_relaxed(&pool->size); i++)
             acted |= check_worker(&pool->workers[i], now);
     }
+    wf_hooks.pilot_round_inside(self, now, wf_idle_all_parked());
     pthread_mutex_unlock(&wf_pools.lock);
     wf_leave(self);
     return acted;
@@ -288,7 +289,7 @@ static void sleep_deep(uint64_t seen, uint32_t seen_blocked, int64_t recheck_ns)
     wf_fence_seq_cst();
     int64_t deadline = recheck_ns > 0 ? wf_now_ns() + recheck_ns : WF_FUTEX_FOREVER;
     if (wf_idle_all_parked() && signature() == seen && wf_load_seq_cst(&wf_threads.n_foreign_blocked) == seen_blocked &&
-        wf_load_seq_cst(&pilot.stopping) == 0)
+        wf_load_seq_cst(&pilot.stopping) == 0 && !wf_hooks.background_wanted())
         wf_futex_wait(&pilot.asleep, 1, deadline);
     wf_swap_seq_cst(&pilot.asleep, 0);
 }
@@ -332,7 +333,7 @@ static void *pilot_main(void *arg)
             judged = last == last_signature ? judged + 1 : 0; /* never sleep on a verdict that is still to be confirmed */
             if (verdict == DEADLOCK)
                 wf_hooks.all_waiting();
-            if (now - idle_since >= IDLE_BEFORE_SLEEP_NS && judged >= 2) {
+            if (now - idle_since >= IDLE_BEFORE_SLEEP_NS && judged >= 2 && !wf_hooks.background_wanted()) {
                 sleep_deep(seen, blocked, verdict == UNKNOWN ? recheck : 0);
                 recheck = recheck * 2 < RECHECK_MOST_NS ? recheck * 2 : RECHECK_MOST_NS;
                 idle_since = wf_now_ns();

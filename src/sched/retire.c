@@ -10,6 +10,7 @@
  */
 #include "sched/retire.h"
 
+#include "sched/hooks.h"
 #include "sched/idle.h"
 #include "sched/park.h"
 #include "sched/place.h"
@@ -55,6 +56,8 @@ static void drain_caches(struct wf_worker *worker)
     worker->n_free_routines = 0;
     wf_arena_give(worker->free_stacks, worker->n_free_stacks);
     worker->n_free_stacks = 0;
+    wf_hooks.cache_retire(worker->cache);
+    worker->cache = NULL;
 }
 
 /* A worker of the same pool that has a thread; when the pool goes altogether, or has none, the default pool's first one,

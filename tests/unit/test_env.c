@@ -192,6 +192,26 @@ Test(cgroup, v2_a_container_sees_its_own_limit_at_the_mount)
     cr_assert_eq(wf_env_cpu_quota(root), 4);
 }
 
+Test(cgroup, memory_v2_the_tightest_counts_and_max_is_none)
+{
+    cr_assert_eq(wf_env_memory_limit(root), 0);
+    put_file("/proc/self/cgroup", "0::/outer/inner\n");
+    put_file("/sys/fs/cgroup/outer/inner/memory.max", "max\n");
+    cr_assert_eq(wf_env_memory_limit(root), 0);
+    put_file("/sys/fs/cgroup/outer/memory.max", "536870912\n");
+    put_file("/sys/fs/cgroup/memory.max", "1073741824\n");
+    cr_assert_eq(wf_env_memory_limit(root), 512 << 20);
+}
+
+Test(cgroup, memory_v1_says_so_much_for_none)
+{
+    put_file("/proc/self/cgroup", "7:memory:/app\n3:cpu,cpuacct:/app\n");
+    put_file("/sys/fs/cgroup/memory/app/memory.limit_in_bytes", "9223372036854771712\n");
+    cr_assert_eq(wf_env_memory_limit(root), 0);
+    put_file("/sys/fs/cgroup/memory/app/memory.limit_in_bytes", "104857600\n");
+    cr_assert_eq(wf_env_memory_limit(root), 100 << 20);
+}
+
 Test(cgroup, v2_root_group_is_the_mount)
 {
     put_file("/proc/self/cgroup", "0::/\n");
