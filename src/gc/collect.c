@@ -160,6 +160,8 @@ void wf_gc_cache_retire(void *cache)
 
 struct cycle {
     struct wf_thread *thread;
+    void (*look)(void *arg);
+    void *look_arg;
     struct wf_marker *marker;
     unsigned attempt;
     bool done;
@@ -246,6 +248,8 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
         wf_gc_trace_last(&c->last);
     flush_caches();
     c->before_bytes = bytes_in_use();
+    if (WF_UNLIKELY(c->look != NULL))
+        c->look(c->look_arg);
     wf_mark_start(MARKERS);
     c->marker = wf_mark_join();
     wf_store_release(&wf_world_help, help);
@@ -327,16 +331,24 @@ static void note(const struct cycle *c, int64_t now)
         print_trace(c, now);
 }
 
-/* The caller has claimed the world. */
-static WF_NOINLINE void collect_claimed(struct wf_thread *thread)
+/* The world is claimed. */
+static void run_cycle(struct cycle *c)
 {
-    int saved = errno;
-    struct cycle c = {.thread = thread, .start = wf_now_ns(), .given_up = wf_world_stats.given_up};
-    while (dl_iterate_phdr(collect_locked, &c), !c.done)
+    c->start = wf_now_ns();
+    c->given_up = wf_world_stats.given_up;
+    while (dl_iterate_phdr(collect_locked, c), !c->done)
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL); /* let those go on that hold locks */
-    note(&c, wf_now_ns());
-    wf_compiler_barrier();
-    errno = saved;
+    note(c, wf_now_ns());
+}
+
+/* Inside the runtime, after a collection of the caller's own: what is to be done while the world goes on. */
+static struct wf_thread *after_cycle(struct wf_thread *thread)
+{
+    wf_world_unclaim();
+    if (WF_UNLIKELY(config.looked != NULL))
+        thread = config.looked(thread);
+    wf_cleanups_start(thread);
+    return thread;
 }
 
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
@@ -348,10 +360,11 @@ static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t 
     while (wf_load_relaxed(&stats.n_cycles) == seen && !(ours = wf_world_claim(&thread)))
         ;
     if (ours) {
-        if (wf_load_relaxed(&stats.n_cycles) == seen)
-            collect_claimed(thread);
-        wf_world_unclaim();
-        wf_cleanups_start(thread);
+        if (wf_load_relaxed(&stats.n_cycles) == seen) {
+            struct cycle c = {.thread = thread, .look = config.look};
+            run_cycle(&c);
+        }
+        thread = after_cycle(thread);
     }
     wf_compiler_barrier();
     errno = saved;
@@ -396,9 +409,13 @@ void wf_gc_after_switch(struct wf_thread *thread)
     unsigned every = config.stress.switch_every;
     if (every == 0 || !count_for_stress(every) || !wf_world_try_claim())
         return;
-    collect_claimed(thread);
+    int saved = errno;
+    struct cycle c = {.thread = thread}; /* no look for leaks: what follows one may leave the runtime */
+    run_cycle(&c);
     wf_world_unclaim();
     wf_cleanups_start(thread);
+    wf_compiler_barrier();
+    errno = saved;
 }
 
 /* ---- allocation ---- */
@@ -545,7 +562,7 @@ static struct wf_cell cell_to_resize(void *p, size_t size)
     struct wf_cell cell;
     if (!wf_heap_find((uintptr_t)p, &cell) || cell.start != p)
         wf_misuse("weft_realloc(%p, %zu): not the beginning of a collected object", p, size);
-    if (cell.kind == WF_KIND_TRACED)
+    if (cell.kind > WF_KIND_DATA)
         wf_misuse("weft_realloc(%p, %zu): a traced object", p, size);
     return cell;
 }
@@ -650,6 +667,26 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
 }
 
 /* ---- for other rooms ---- */
+
+void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
+{
+    int saved = errno;
+    struct wf_thread *thread = wf_enter_without_start();
+    if (cache_of(thread) != NULL) {
+        while (!wf_world_claim(&thread))
+            ;
+        struct cycle c = {.thread = thread, .look = look, .look_arg = arg};
+        run_cycle(&c);
+        thread = after_cycle(thread);
+    }
+    wf_leave(thread);
+    errno = saved;
+}
+
+void *wf_gc_new(size_t size, enum wf_kind kind)
+{
+    return allocate(size, kind);
+}
 
 void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind)
 {

@@ -138,18 +138,23 @@ static int each_segment(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-void wf_roots_each(wf_range_fn *fn, void *arg)
+void wf_roots_each_lasting(wf_range_fn *fn, void *arg)
 {
     struct visit v = {fn, arg};
-    const struct wf_object_chunk *chunks;
     wf_world_each_range(fn, arg);
-    wf_world_each_routine_range(fn, arg);
-    uint32_t n = wf_object_chunks(&chunks);
-    for (uint32_t i = 0; i < n; i++)
-        fn(arg, chunks[i].low, chunks[i].high);
     dl_iterate_phdr(each_segment, &v);
     for (size_t i = 0; i < table.n_entries; i++)
         if (table.entries[i].address > GONE)
             fn(arg, (const void *)table.entries[i].address, (const char *)table.entries[i].address + table.entries[i].size);
     wf_hooks.each_root(fn, arg);
+}
+
+void wf_roots_each(wf_range_fn *fn, void *arg)
+{
+    const struct wf_object_chunk *chunks;
+    wf_roots_each_lasting(fn, arg);
+    wf_world_each_routine_range(fn, arg);
+    uint32_t n = wf_object_chunks(&chunks);
+    for (uint32_t i = 0; i < n; i++)
+        fn(arg, chunks[i].low, chunks[i].high);
 }

@@ -344,6 +344,20 @@ static void each_stack(const struct wf_routine *r, const void *high, wf_range_fn
     wf_hooks.each_outer_stack(r, high, fn, arg);
 }
 
+/* What is waited on, and where the value goes, are kept by the wait itself: the waiting call has left nothing on the stack, and
+ * its caller may have no more use for either. */
+static void each_range_of_wait(struct wf_routine *r, wf_range_fn *fn, void *arg)
+{
+    uint64_t waits_on = wf_load_relaxed(&r->waits_on);
+    enum wf_wait_kind kind = wf_wait_kind_of(waits_on);
+    if (kind == WF_WAIT_NONE || kind == WF_WAIT_SELECT || kind == WF_WAIT_SLEEP_THREAD) /* no address */
+        return;
+    const void *kept[] = {wf_wait_object_of(waits_on), NULL};
+    if (kind == WF_WAIT_CHAN_SEND || kind == WF_WAIT_CHAN_RECV)
+        kept[1] = r->wait.waiter.elem;
+    fn(arg, kept, kept + WF_ARRAY_SIZE(kept));
+}
+
 static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
 {
     const ucontext_t *u = thread->stop_context;
@@ -378,13 +392,16 @@ void wf_world_each_range(wf_range_fn *fn, void *arg)
         each_range_of_thread(t, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         each_range_of_thread(t, fn, arg);
+        wf_hooks.each_local(t->current, fn, arg);
+        each_range_of_wait(t->current, fn, arg);
         if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
             each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
-static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *arg)
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg)
 {
+    wf_hooks.each_local(r, fn, arg);
     if ((r->flags & WF_STARTED) == 0) {
         fn(arg, &r->start, &r->start + 1);
         if (r->extra != NULL && r->extra->words != NULL)
@@ -393,6 +410,7 @@ static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *a
     }
     const void *high = (r->flags & WF_OWN_STACK) != 0 ? (const char *)r->extra->own_stack + r->extra->own_stack_size
                                                       : wf_arena_top(r->stack_slot);
+    each_range_of_wait(r, fn, arg);
     each_stack(r, high, fn, arg);
 }
 
@@ -402,7 +420,7 @@ void wf_world_each_routine_range(wf_range_fn *fn, void *arg)
     for (uint32_t i = 0; i < n; i++) {
         struct wf_routine *r = wf_routine_at(i);
         if (wf_load_relaxed(&r->id) != 0)
-            each_range_of_routine(r, fn, arg);
+            wf_world_each_range_of(r, fn, arg);
     }
 }
 

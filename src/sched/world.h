@@ -43,6 +43,8 @@ void wf_world_call_helpers(void);
 typedef void wf_range_fn(void *arg, const void *low, const void *high);
 void wf_world_each_range(wf_range_fn *fn, void *arg);
 void wf_world_each_routine_range(wf_range_fn *fn, void *arg);
+/* The same of one routine: with its local values, and what it waits on. */
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg);
 
 /* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
  * small stack, perhaps in a signal handler. */
