@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@
 #include "time/clock.h"
 
 enum { TINY_CELLS = 3, TINY_STEP_UNITS = 4 };
-enum { MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096 };
+enum { N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096, WORTH_HELP_NS = 200000 };
 
 struct cache {
     struct wf_cache cache;
@@ -162,7 +163,6 @@ struct cycle {
     struct wf_thread *thread;
     void (*look)(void *arg);
     void *look_arg;
-    struct wf_marker *marker;
     unsigned attempt;
     bool done;
     size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
@@ -172,16 +172,34 @@ struct cycle {
     int64_t start, stopped, rooted, marked, closed;
 };
 
+/* One marker's, and the sums of all, for the pacer. */
+struct search {
+    struct wf_marker *marker;
+    size_t root_bytes, stack_bytes;
+};
+static struct {
+    _Atomic size_t root_bytes, stack_bytes;
+} searched;
+
 static void mark_range(void *arg, const void *low, const void *high)
 {
-    struct cycle *c = arg;
+    struct search *s = arg;
     uintptr_t from = ((uintptr_t)low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
     if (from >= (uintptr_t)high)
         return;
-    wf_mark_range(c->marker, (const void *)from, high);
-    c->root_bytes += (uintptr_t)high - from;
+    wf_mark_range(s->marker, (const void *)from, high);
+    s->root_bytes += (uintptr_t)high - from;
     if (from - (uintptr_t)wf_arena.base < (size_t)wf_arena.n_slots << wf_arena.slot_shift)
-        c->stack_bytes += (((uintptr_t)high - from) / PAGE + 1) * PAGE;
+        s->stack_bytes += (((uintptr_t)high - from) / PAGE + 1) * PAGE;
+}
+
+/* This marker's part of the roots that are shared. */
+static void search_shared(struct search *s)
+{
+    while (wf_roots_take_job(mark_range, s))
+        ;
+    wf_add_relaxed(&searched.root_bytes, s->root_bytes); /* read when all have drained */
+    wf_add_relaxed(&searched.stack_bytes, s->stack_bytes);
 }
 
 static void mark_argument(void *marker, const void *p)
@@ -208,12 +226,24 @@ static void verify_roots(struct wf_verifier *v, void *arg)
     wf_cleanups_each_argument(verify_argument, v);
 }
 
-/* What a stopped thread does: there is nothing for it but what others have found. */
+/* What a stopped thread does. */
 static void help(void)
 {
     struct wf_marker *m = wf_mark_join();
-    if (m != NULL)
-        wf_mark_drain(m);
+    if (m == NULL)
+        return;
+    search_shared(&(struct search){.marker = m});
+    wf_mark_drain(m);
+}
+
+/* As many as may run routines; plain threads alone: as many as there are CPUs. */
+static unsigned most_markers(void)
+{
+    cpu_set_t cpus;
+    unsigned n = wf_n_workers;
+    if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+        n = (unsigned)CPU_COUNT(&cpus);
+    return n == 0 ? 1 : n < WF_MARKERS_MOST ? n : WF_MARKERS_MOST;
 }
 
 static void flush_caches(void)
@@ -244,20 +274,28 @@ static size_t bytes_in_use(void)
 static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
+    unsigned n_markers = most_markers();
     if (config.trace)
         wf_gc_trace_last(&c->last);
     flush_caches();
     c->before_bytes = bytes_in_use();
     if (WF_UNLIKELY(c->look != NULL))
         c->look(c->look_arg);
-    wf_mark_start(MARKERS);
-    c->marker = wf_mark_join();
+    wf_store_relaxed(&searched.root_bytes, 0);
+    wf_store_relaxed(&searched.stack_bytes, 0);
+    wf_roots_begin();
+    wf_mark_start(n_markers);
+    struct search search = {.marker = wf_mark_join()};
     wf_store_release(&wf_world_help, help);
-    wf_world_call_helpers();
-    wf_roots_each(mark_range, c);
-    wf_cleanups_each_argument(mark_argument, c->marker);
+    if (stats.info.roots_ns + stats.info.mark_ns > WORTH_HELP_NS) /* last time; to wake a thread takes 50 us */
+        wf_world_call_helpers(n_markers - 1);
+    wf_roots_each_unshared(mark_range, &search);
+    wf_cleanups_each_argument(mark_argument, search.marker);
+    search_shared(&search);
     c->rooted = wf_now_ns();
-    wf_mark_drain(c->marker);
+    wf_mark_drain(search.marker);
+    c->root_bytes = wf_load_relaxed(&searched.root_bytes);
+    c->stack_bytes = wf_load_relaxed(&searched.stack_bytes);
     c->marked = wf_now_ns();
     if (config.verify && wf_heap_verify(verify_roots, NULL) > 0) /* negative: it had no memory */
         wf_fatal("the collector and its verifier do not agree");

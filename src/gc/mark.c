@@ -571,6 +571,12 @@ bool wf_mark_is_marked(const void *p)
     return wf_heap_find((uintptr_t)p, &cell) && wf_state_load(cell.state) == WF_BLACK;
 }
 
+void wf_mark_own_memory(const void **ret_low, const void **ret_high)
+{
+    *ret_low = markers;
+    *ret_high = markers + WF_MARKERS_MOST;
+}
+
 void wf_mark_count(struct wf_mark_counts *ret_counts)
 {
     uint64_t word = wf_load_acquire(&marking.word);

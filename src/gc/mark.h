@@ -67,6 +67,9 @@ void wf_mark_drain(struct wf_marker *m);
 /* After draining, before closing. p: any byte of an object. */
 bool wf_mark_is_marked(const void *p);
 
+/* Where the markers themselves are: no roots. */
+void wf_mark_own_memory(const void **ret_low, const void **ret_high);
+
 /* How many threads joined; spans visited, cells scanned, cells that only the last pass found (marking has ended). */
 struct wf_mark_counts {
     unsigned n_markers;

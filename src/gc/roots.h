@@ -19,4 +19,10 @@ void wf_roots_each(wf_range_fn *fn, void *arg);
 /* The same without routines and without the chunks of sched/object.c. */
 void wf_roots_each_lasting(wf_range_fn *fn, void *arg);
 
+/* The same in shares, for several markers: one thread begins, before others may take, and does what cannot be shared; then
+ * each takes jobs until there are none. */
+void wf_roots_begin(void);
+void wf_roots_each_unshared(wf_range_fn *fn, void *arg);
+bool wf_roots_take_job(wf_range_fn *fn, void *arg);
+
 #endif
