@@ -125,7 +125,8 @@ static bool stands_where_it_says(const struct wf_thread *thread, const char *pc,
     const char *low, *high;
     if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
         return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
-    if (pc >= (const char *)(uintptr_t)wf_switch_start && pc < wf_entry_end)
+    /* Also at the end of a switch to a fresh routine: until it has loaded its arguments, wait.coro is one of them. */
+    if (pc >= (const char *)(uintptr_t)wf_switch && pc < wf_entry_end)
         return false;
     if (r->wait.coro != NULL) {
         low = wf_hooks.coro_stack_low(r->wait.coro);
