@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the benchmark programs and their peers in Go and Tokio alternately and prints one table row per figure.
+"""Runs the benchmark programs and their peers alternately and prints one table row per figure.
 
-A figure's samples are all the lines of all runs of a program. `met?` compares the median with the reach: `yes`,
-`no`, or `min` when only the best sample reaches it. A reach such as "1.3x" is a multiple of the row's own
-median with one worker. `ratio` is weft's median to Go's. A peer's column is `-` where it has no such program, and if
-its toolchain is not on PATH (Tokio: or its crates not where Debian puts them). Exit status 1 if a program failed.
+Peers are Go and Tokio, and for the collector (gc_*) Boehm's and malloc with free. A figure's samples are all the lines
+of all runs of a program. `met?` compares the median with the reach: `yes`, `no`, or `min` when only the best sample
+reaches it. A reach such as "1.3x" is a multiple of the row's own median with one worker; "<=go" is Go's median. `ratio`
+is weft's median to Go's; those to the other peers stand behind, where there are any. A peer's column is `-` where it has
+no such program, and if what it is built with is not there (Tokio: or its crates not where Debian puts them). Exit status 1
+if a program failed.
 """
 import argparse
 import datetime
@@ -21,6 +23,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 300
+C_PEERS = ['bdwgc', 'malloc']
 CRATES = pathlib.Path('/usr/share/cargo/registry')  # as in peers/tokio/.cargo/config.toml
 
 # question: {metric: {procs: reach}}; None is a figure that is only reported. A reach that was set without a number of
@@ -47,6 +50,15 @@ ROWS = {
     'fanin': {'message': {1: 0.25, 2: 0.3}},
     'spawn_block': {'total': {1: 2.1, 2: 1.8}, 'total_again': {1: None, 2: None}},
     'idle': {'wakeups': {1: 0, 2: 0}},
+    'gc_hot': {'object_16': {2: 3.5}, 'object_32': {2: 3.5}, 'object_64': {2: 3.5}},
+    'gc_garbage': {'object_16': {2: 4.5}, 'object_64': {2: 7}, 'object_256': {2: 20}},
+    'gc_trees': {'total': {2: 1.8}, 'peak_memory': {2: '<=go'}},
+    'gc_trees_each': {'total': {2: 1.5}, 'peak_memory': {2: '<=go'}},
+    'gc_full': {'in_order': {1: 130, 2: 85}, 'in_order_mark': {1: None, 2: None}, 'random': {1: None, 2: 250},
+                'random_mark': {1: None, 2: None}, 'data': {1: 2, 2: 2}},
+    'gc_parked': {'cpu': {1: 100, 2: 100}, 'wall': {1: None, 2: None}},
+    'gc_pause': {'whole': {2: 400}, 'stop': {2: None}, 'roots': {2: None}, 'mark': {2: None}, 'close': {2: None}},
+    'gc_chan': {'lost_live_1': {2: 10}, 'item_live_1': {2: None}, 'lost_live_64': {2: 10}, 'item_live_64': {2: None}},
     'scope': {'spawn_await': {1: None, 2: None}, 'scope_10': {1: 600, 2: 600}, 'nested': {1: None, 2: None}},
     'deadline': {'ready': {1: 6, 2: 6}, 'waiting': {1: 40, 2: 40}, 'waiting_minute': {1: 40, 2: 40}, 'expire': {1: None, 2: None}},
     'cancel': {'call': {1: 300, 2: 300}, 'ended': {1: None, 2: None}},
@@ -58,7 +70,7 @@ ROWS = {
 }
 # Programs whose rounds are long, or count once per process: fewer rounds unless asked for.
 DEFAULT_ROUNDS = 5
-ROUNDS = {'batch': 2, 'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
+ROUNDS = {'batch': 2, 'gc_full': 3, 'gc_garbage': 3, 'gc_chan': 3, 'gc_trees': 1, 'gc_trees_each': 1, 'idle': 1, 'parked': 2, 'sleepers': 3, 'spawn_block': 3, 'timers': 3}
 
 
 def output_of(command, **options):
@@ -100,6 +112,8 @@ def describe(build):
         'kernel': f'{platform.system()} {platform.release()}',
         'compiler': describe_build(build),
         'go': output_of(['go', 'version']) or '-',
+        'bdwgc': output_of(['pkg-config', '--modversion', 'bdw-gc']) or '-',
+        'malloc': ' '.join(platform.libc_ver()),
         'tokio': f"{tokio_crate().name}, {output_of(['rustc', '--version'])}" if tokio_crate() else '-',
     }
 
@@ -107,9 +121,15 @@ def describe(build):
 def build_weft(build, questions):
     if (build / 'build.ninja').exists() and shutil.which('ninja'):
         targets = [f'bench/{q}' for q in questions]
+        targets += [f'bench/peers/{peer}/{q}' for peer in C_PEERS for q in questions if built_here(build, peer, q)]
         if subprocess.run(['ninja', '-C', str(build), *targets], stdout=sys.stderr).returncode != 0:
             sys.exit(f'run.py: {build} does not build; was it configured with -Dbench=true?')
     return build / 'bench'
+
+
+def built_here(build, peer, question):
+    """Whether Meson has a target for it (Boehm's collector may not have been there)."""
+    return f'build bench/peers/{peer}/{question}: ' in (build / 'build.ninja').read_text()
 
 
 def build_go(build):
@@ -145,7 +165,7 @@ def build_tokio(build, questions):
 
 def run_once(program, procs, rounds, samples):
     """Adds the values of one run to `samples` (metric -> list) and gives metric -> unit; None if it failed."""
-    environment = dict(os.environ, WEFT_PROCS=str(procs), GOMAXPROCS=str(procs))
+    environment = dict(os.environ, WEFT_PROCS=str(procs), GOMAXPROCS=str(procs), GC_MARKERS=str(procs))
     try:
         done = subprocess.run([str(program), '--rounds', str(rounds)], env=environment, capture_output=True,
                               text=True, timeout=TIMEOUT_SECONDS)
@@ -201,8 +221,13 @@ def pair(figures):
     return f"{number(figures['min'])} / {number(figures['median'])}" if figures else '-'
 
 
-def print_line(cells):
-    print('{:<28} {:>5}  {:<4} {:>17}  {:>17}  {:>17}  {:>7}  {:>6}  {:<4}'.format(*cells).rstrip(), flush=True)
+def print_line(question, procs, unit, pairs, ratio, reach, met, others):
+    cells = ''.join(f'  {text:>17}' for text in pairs)
+    print(f'{question:<28} {procs:>5}  {unit:<4}{cells[1:]}  {ratio:>7}  {reach:>6}  {met:<4} {others}'.rstrip(), flush=True)
+
+
+def ratio_of(weft, peer):
+    return weft['median'] / peer['median'] if weft and peer and peer['median'] else None
 
 
 def main():
@@ -224,13 +249,18 @@ def main():
     questions = [q for q, metrics in ROWS.items() if any(wanted(q, m, p) for m, by in metrics.items() for p in by)]
     if not questions:
         parser.error(f'no row matches {arguments.only!r}')
-    folders = {'weft': build_weft(build, questions), 'go': build_go(build), 'tokio': build_tokio(build, questions)}
+    folders = {'weft': build_weft(build, questions), 'go': build_go(build), 'tokio': build_tokio(build, questions),
+               **{peer: build / 'bench' / 'peers' / peer for peer in C_PEERS}}
+    for side in ['tokio', *C_PEERS]:  # no column for nothing
+        if folders[side] is None or not any((folders[side] / q).exists() for q in questions):
+            del folders[side]
     header = describe(build)
     for name, text in header.items():
         print(f'{name + ":":<10}{text}')
     print()
     columns = [f'{side} min/median' for side in folders]
-    print_line(['question', 'procs', 'unit', *columns, 'ratio', 'reach', 'met?'])
+    others = ' '.join(f'to {side}' for side in folders if side not in ('weft', 'go'))
+    print_line('question', 'procs', 'unit', columns, 'ratio', 'reach', 'met?', others)
 
     rows, failed = [], False
     one_worker = {}  # (question, metric) -> weft median, for a reach in multiples
@@ -240,7 +270,7 @@ def main():
             # A reach in multiples needs the figure of one worker too.
             needed = [m for m, by in metrics.items() if procs in by and
                       (wanted(question, m, procs) or
-                       (procs == 1 and any(isinstance(by[p], str) and wanted(question, m, p) for p in by)))]
+                       (procs == 1 and any(str(by[p]).endswith('x') and wanted(question, m, p) for p in by)))]
             if not needed:
                 continue
             rounds = arguments.rounds or ROUNDS.get(question, DEFAULT_ROUNDS)
@@ -252,15 +282,19 @@ def main():
                 unit, reach = units.get(metric, '?'), metrics[metric][procs]
                 if procs == 1 and weft:
                     one_worker[question, metric] = weft['median']
-                if isinstance(reach, str):
+                if reach == '<=go':
+                    reach = go['median'] if go else None
+                elif isinstance(reach, str):
                     base = one_worker.get((question, metric))
                     reach = base * float(reach.rstrip('x')) if base else None
-                ratio = weft['median'] / go['median'] if weft and go and go['median'] else None
+                ratio = ratio_of(weft, go)
+                others = {side: ratio_of(weft, figures[side]) for side in folders if side not in ('weft', 'go')}
                 met = judge(weft, reach)
                 rows.append({'question': question, 'metric': metric, 'unit': unit, 'procs': procs, **figures,
-                             'ratio': ratio, 'reach': reach, 'met': met})
+                             'ratio': ratio, 'ratios': others, 'reach': reach, 'met': met})
                 pairs = ['failed' if side in broken else pair(figures[side]) for side in folders]
-                print_line([f'{question}.{metric}', procs, unit, *pairs, number(ratio), number(reach), met])
+                print_line(f'{question}.{metric}', procs, unit, pairs, number(ratio), number(reach), met,
+                           ' '.join(number(r) for r in others.values()))
     if arguments.json:
         arguments.json.write_text(json.dumps({'header': header, 'rows': rows}, indent=1) + '\n')
     sys.exit(1 if failed else 0)

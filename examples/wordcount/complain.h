@@ -9,7 +9,7 @@
 
 #include <weft/weft.h>
 
-/* Returns once the complaint has been received; it is malloc'ed. */
+/* Returns once the complaint has been received. */
 void complain(weft_chan(char *) complaints, const char *what, const char *path, int error);
 
 #endif

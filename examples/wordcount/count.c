@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* count.c - counts the words of blocks. */
 #include "letter.h"
-#include "memory.h"
 #include "stages.h"
 
 static struct tally count_block(struct block *block, struct table *table)
@@ -26,13 +25,11 @@ static struct tally count_block(struct block *block, struct table *table)
     return tally;
 }
 
-void count_words(weft_chan(struct block *) blocks, weft_chan(struct block *) spare, weft_chan(struct report) reports)
+void count_words(weft_chan(struct block *) blocks, weft_chan(struct report) reports)
 {
     struct table *table = table_create();
     weft_chan_each(struct block *, block, blocks) {
         struct report report = {.tally = count_block(block, table)};
-        if (weft_chan_try_send(spare, block) != 0)
-            free(block);
         weft_chan_send(reports, report);
     }
     weft_chan_send(reports, ((struct report){.table = table}));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - wordcount: counts the words of files and folders with a pipeline of routines (stages.h). */
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -53,7 +52,6 @@ static struct table *fan_in(size_t counters, weft_chan(struct report) reports, w
             break;
         case 1:
             print_complaint(complaint, ticks != NULL);
-            free(complaint);
             ++*failures;
             break;
         case 2:
@@ -78,29 +76,23 @@ static int count(const struct options *options)
     weft_chan(char *) files = weft_chan_make(char *, 64);
     weft_chan(char *) complaints = weft_chan_make(char *, 0); /* a rendezvous: none is left behind at the end */
     weft_chan(struct block *) blocks = weft_chan_make(struct block *, 2 * counters);
-    weft_chan(struct block *) spare = weft_chan_make(struct block *, 4 * counters);
     weft_chan(struct report) reports = weft_chan_make(struct report, 4 * counters);
 
     weft_waitgroup intake = {0};
     weft_waitgroup_add(&intake, 1 + READERS);
     weft_go(walk, options->paths, options->n_paths, files, complaints, &intake);
     for (int i = 0; i < READERS; i++)
-        weft_go(read_files, files, blocks, spare, complaints, &intake);
+        weft_go(read_files, files, blocks, complaints, &intake);
     weft_go(close_after, &intake, blocks);
     for (size_t i = 0; i < counters; i++)
-        weft_go(count_words, blocks, spare, reports);
+        weft_go(count_words, blocks, reports);
 
     struct tally total = {0};
     int failures = 0;
     struct table *table = fan_in(counters, reports, complaints, &total, &failures);
     double seconds = (double)(weft_now() - start) / WEFT_SEC;
 
-    weft_chan_close(spare);
-    weft_chan_each(struct block *, block, spare)
-        free(block);
-
     int status = print_result(options, table, &total, seconds);
-    table_destroy(table);
     return status != 0 || failures > 0;
 }
 

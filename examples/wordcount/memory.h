@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* memory.h - malloc that ends the program when there is no memory. */
+/* memory.h - collected memory, or the end of the program: nobody here frees anything. */
 #ifndef WORDCOUNT_MEMORY_H
 #define WORDCOUNT_MEMORY_H
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <weft/weft.h>
 
-static inline void *must_realloc(void *old, size_t size)
+/* must(weft_new(T)) and the like. */
+static inline void *must(void *p)
 {
-    void *p = realloc(old, size);
     if (p == NULL) {
         fputs("wordcount: out of memory\n", stderr);
         exit(1);
     }
     return p;
-}
-
-static inline void *must_alloc(size_t size)
-{
-    return must_realloc(NULL, size);
 }
 
 #endif

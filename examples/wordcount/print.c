@@ -40,7 +40,7 @@ static int by_count(const void *a, const void *b)
 static void print_words(const struct options *options, const struct table *table)
 {
     size_t n = table_words(table), shown = options->all || options->top > n ? n : options->top;
-    const struct word **words = must_alloc((n + 1) * sizeof *words);
+    const struct word **words = must(weft_new_array(const struct word *, n + 1));
     table_list(table, words);
     qsort(words, n, sizeof *words, options->all ? by_word : by_count);
     for (size_t i = 0; i < shown; i++) {
@@ -48,7 +48,6 @@ static void print_words(const struct options *options, const struct table *table
         fwrite(words[i]->text, 1, words[i]->length, stdout);
         putchar('\n');
     }
-    free(words);
 }
 
 int print_result(const struct options *options, const struct table *table, const struct tally *total, double seconds)

@@ -13,22 +13,13 @@
 #include "memory.h"
 #include "stages.h"
 
-enum { BLOCK_SIZE = 64 * 1024 };
+enum { BLOCK_SIZE = 64 * 1024 - (int)sizeof(struct block) };
 
-/* A used block if one lies ready, else a new one. */
-static struct block *take_block(weft_chan(struct block *) spare, size_t capacity)
+/* Text: there is nothing in it that the collector would have to look for. */
+static struct block *new_block(size_t capacity)
 {
-    struct block *block;
-    while (weft_chan_try_recv(spare, &block) == 0) {
-        if (block->capacity >= capacity)
-            goto taken;
-        free(block);
-    }
-    block = must_alloc(sizeof *block + capacity);
-    block->capacity = capacity;
-taken:
-    block->length = 0;
-    block->opens_file = false;
+    struct block *block = must(weft_alloc_data(sizeof *block + capacity));
+    *block = (struct block){.capacity = capacity};
     return block;
 }
 
@@ -55,13 +46,13 @@ static __attribute__((noinline)) int fill_block(int fd, struct block *block)
 }
 
 /* Moves the word at the end of a full block, which may go on, to a new one. */
-static struct block *split_block(struct block *block, weft_chan(struct block *) spare)
+static struct block *split_block(struct block *block)
 {
     size_t cut = block->length;
     while (cut > 0 && letter(block->text[cut - 1]) != 0)
         cut--;
     size_t tail = block->length - cut;
-    struct block *next = take_block(spare, tail <= BLOCK_SIZE / 2 ? BLOCK_SIZE : 2 * tail);
+    struct block *next = new_block(tail <= BLOCK_SIZE / 2 ? BLOCK_SIZE : 2 * tail);
     memcpy(next->text, block->text + cut, tail);
     next->length = tail;
     block->length = cut;
@@ -69,14 +60,14 @@ static struct block *split_block(struct block *block, weft_chan(struct block *) 
 }
 
 /* 0 or a negative errno; what was read before an error is sent in any case. */
-static int read_file(int fd, weft_chan(struct block *) blocks, weft_chan(struct block *) spare)
+static int read_file(int fd, weft_chan(struct block *) blocks)
 {
-    struct block *block = take_block(spare, BLOCK_SIZE);
+    struct block *block = new_block(BLOCK_SIZE);
     block->opens_file = true;
 
     int more;
     while ((more = fill_block(fd, block)) > 0) {
-        struct block *next = split_block(block, spare);
+        struct block *next = split_block(block);
         weft_chan_send(blocks, block);
         block = next;
     }
@@ -84,20 +75,19 @@ static int read_file(int fd, weft_chan(struct block *) blocks, weft_chan(struct 
     return more;
 }
 
-void read_files(weft_chan(char *) files, weft_chan(struct block *) blocks, weft_chan(struct block *) spare,
-                weft_chan(char *) complaints, weft_waitgroup *intake)
+void read_files(weft_chan(char *) files, weft_chan(struct block *) blocks, weft_chan(char *) complaints,
+                weft_waitgroup *intake)
 {
     weft_chan_each(char *, path, files) {
         int fd = open_file(path);
         if (fd < 0) {
             complain(complaints, "cannot open", path, fd);
         } else {
-            int error = read_file(fd, blocks, spare);
+            int error = read_file(fd, blocks);
             if (error < 0)
                 complain(complaints, "cannot read", path, error);
             close(fd);
         }
-        free(path);
     }
     weft_waitgroup_done(intake);
 }

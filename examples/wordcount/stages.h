@@ -3,11 +3,11 @@
  *
  *            files             blocks             reports
  *    walk ----------> read x R --------> count x N --------> fan_in ----> print
- *      |                | ^                |                  ^ ^
- *      |                | '---- spare -----'                  | |
+ *      |                |                                     ^ ^
  *      '-- complaints --'-------------------------------------' '-- ticks
  *
- * Nothing is shared and nothing is locked: whatever goes through a channel belongs to its receiver.
+ * Nothing is shared and nothing is locked: whatever goes through a channel belongs to its receiver. Nothing is freed:
+ * paths, blocks, words and tables are collected memory, and only pointers to them are sent.
  */
 #ifndef WORDCOUNT_STAGES_H
 #define WORDCOUNT_STAGES_H
@@ -40,10 +40,10 @@ struct report {
 void walk(char *const *paths, size_t n, weft_chan(char *) files, weft_chan(char *) complaints, weft_waitgroup *intake);
 
 /* Sends the contents of `files` as blocks. */
-void read_files(weft_chan(char *) files, weft_chan(struct block *) blocks, weft_chan(struct block *) spare,
-                weft_chan(char *) complaints, weft_waitgroup *intake);
+void read_files(weft_chan(char *) files, weft_chan(struct block *) blocks, weft_chan(char *) complaints,
+                weft_waitgroup *intake);
 
-/* Counts the words of `blocks` until the channel is closed. Used blocks go to `spare`. */
-void count_words(weft_chan(struct block *) blocks, weft_chan(struct block *) spare, weft_chan(struct report) reports);
+/* Counts the words of `blocks` until the channel is closed. */
+void count_words(weft_chan(struct block *) blocks, weft_chan(struct report) reports);
 
 #endif

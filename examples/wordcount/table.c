@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* table.c - a hash table of words with linear probing; the letters lie in chunks.
+/* table.c - a hash table of words with linear probing; the letters lie in chunks, each of which lives as long as some word
+ * points into it.
  *
  * Invariants: n_slots is a power of two; 4 * n_words <= 3 * n_slots, so every probe ends at a free slot.
  */
@@ -12,41 +13,19 @@
 
 enum { FIRST_SLOTS = 4096, CHUNK_SIZE = 64 * 1024 };
 
-struct chunk {
-    struct chunk *next;
-    size_t used, capacity;
-    char text[];
-};
-
 struct table {
     struct word *slots;
     size_t n_slots, n_words;
-    struct chunk *chunks; /* only the first one takes more */
+    char *chunk; /* the rest of it */
+    size_t chunk_left;
 };
-
-static struct word *allocate_slots(size_t n)
-{
-    struct word *slots = must_alloc(n * sizeof *slots);
-    memset(slots, 0, n * sizeof *slots);
-    return slots;
-}
 
 struct table *table_create(void)
 {
-    struct table *table = must_alloc(sizeof *table);
-    *table = (struct table){.slots = allocate_slots(FIRST_SLOTS), .n_slots = FIRST_SLOTS};
+    struct table *table = must(weft_new(struct table));
+    table->slots = must(weft_new_array(struct word, FIRST_SLOTS));
+    table->n_slots = FIRST_SLOTS;
     return table;
-}
-
-void table_destroy(struct table *table)
-{
-    while (table->chunks != NULL) {
-        struct chunk *chunk = table->chunks;
-        table->chunks = chunk->next;
-        free(chunk);
-    }
-    free(table->slots);
-    free(table);
 }
 
 /* The slot that holds the word, or the free one where it belongs. */
@@ -65,26 +44,23 @@ static void grow(struct table *table)
 {
     struct table old = *table;
     table->n_slots *= 2;
-    table->slots = allocate_slots(table->n_slots);
+    table->slots = must(weft_new_array(struct word, table->n_slots));
     for (size_t i = 0; i < old.n_slots; i++) {
         const struct word *word = &old.slots[i];
         if (word->count != 0)
             *find_slot(table, word->text, word->length, word->hash) = *word;
     }
-    free(old.slots);
 }
 
 static const char *copy_text(struct table *table, const char *text, size_t length)
 {
-    struct chunk *chunk = table->chunks;
-    if (chunk == NULL || chunk->capacity - chunk->used < length) {
-        size_t capacity = length > CHUNK_SIZE ? length : CHUNK_SIZE;
-        chunk = must_alloc(sizeof *chunk + capacity);
-        *chunk = (struct chunk){.next = table->chunks, .capacity = capacity};
-        table->chunks = chunk;
+    if (table->chunk_left < length) {
+        table->chunk_left = length > CHUNK_SIZE ? length : CHUNK_SIZE;
+        table->chunk = must(weft_alloc_data(table->chunk_left));
     }
-    char *copy = memcpy(chunk->text + chunk->used, text, length);
-    chunk->used += length;
+    char *copy = memcpy(table->chunk, text, length);
+    table->chunk += length;
+    table->chunk_left -= length;
     return copy;
 }
 
@@ -118,12 +94,6 @@ void table_merge(struct table *into, struct table *from)
         else
             occupy(into, slot, *word);
     }
-    struct chunk **end = &into->chunks; /* the letters of `from` stay where they are */
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = from->chunks;
-    from->chunks = NULL;
-    table_destroy(from);
 }
 
 size_t table_words(const struct table *table)

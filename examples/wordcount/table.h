@@ -9,7 +9,7 @@
 struct table;
 
 struct word {
-    const char *text; /* not terminated; owned by the table */
+    const char *text; /* not terminated, in the midst of other words' */
     size_t length;
     size_t count; /* 0: a free slot */
     uint64_t hash;
@@ -23,12 +23,11 @@ static inline uint64_t table_hash_step(uint64_t hash, unsigned char c)
 }
 
 struct table *table_create(void);
-void table_destroy(struct table *table);
 
 /* One more of this word, which is copied if it is new. */
 void table_count(struct table *table, const char *text, size_t length, uint64_t hash);
 
-/* Adds the counts of `from` and destroys it. */
+/* Adds the counts of `from`; they share the letters. */
 void table_merge(struct table *into, struct table *from);
 
 size_t table_words(const struct table *table);

@@ -20,20 +20,15 @@ static void add_folder(struct folders *folders, char *path)
 {
     if (folders->n == folders->capacity) {
         folders->capacity = 2 * folders->capacity + 16;
-        folders->path = must_realloc(folders->path, folders->capacity * sizeof *folders->path);
+        folders->path = must(weft_realloc(folders->path, folders->capacity * sizeof *folders->path));
     }
     folders->path[folders->n++] = path;
 }
 
 static char *join(const char *folder, const char *name)
 {
-    size_t a = strlen(folder), b = strlen(name);
-    char *path = must_alloc(a + b + 2);
-    memcpy(path, folder, a);
-    if (a > 0 && folder[a - 1] != '/')
-        path[a++] = '/';
-    memcpy(path + a, name, b + 1);
-    return path;
+    size_t length = strlen(folder);
+    return must(weft_sprintf("%s%s%s", folder, length > 0 && folder[length - 1] != '/' ? "/" : "", name));
 }
 
 /* 0 or a negative errno. Not inlined: see complain.h. */
@@ -84,8 +79,6 @@ static void enter_folder(char *path, struct folders *folders, weft_chan(char *) 
             weft_chan_send(files, found);
         else if (type == S_IFDIR && !left_out(entry->d_name))
             add_folder(folders, found);
-        else
-            free(found);
     }
     if (error < 0)
         complain(complaints, "cannot read", path, error);
@@ -104,13 +97,9 @@ void walk(char *const *paths, size_t n, weft_chan(char *) files, weft_chan(char 
         else
             weft_chan_send(files, join("", paths[i]));
 
-        while (folders.n > 0) {
-            char *path = folders.path[--folders.n];
-            enter_folder(path, &folders, files, complaints);
-            free(path);
-        }
+        while (folders.n > 0)
+            enter_folder(folders.path[--folders.n], &folders, files, complaints);
     }
-    free(folders.path);
     weft_chan_close(files);
     weft_waitgroup_done(intake);
 }

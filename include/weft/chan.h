@@ -15,7 +15,8 @@
  * completes; close happens before the receive that returns -EPIPE. All calls that send, receive, close or select are
  * linearizable: they take effect at one moment between call and return.
  *
- * A channel is never freed: it stays for the life of the process.
+ * A channel is collected memory (weft/gc.h): there is no call that frees it. It lives for as long as a handle to it can be
+ * found, or somebody waits on it. Handles that lie in memory from malloc are not found unless that memory is a root.
  */
 #ifndef WEFT_CHAN_H
 #define WEFT_CHAN_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* weft/time.h - clock, sleep, timers, tickers.
  *
- * Times are nanoseconds of a clock that never goes back. Nothing here ever fires early. A timer, a ticker's channel and
- * weft_after_chan's channel are never freed: they stay for the life of the
- * process (128 bytes a timer, about 300 the others): in a loop, prefer weft_timer_reset() to weft_timer_start(), and
- * weft_after() in a select to weft_after_chan().
+ * Times are nanoseconds of a clock that never goes back. Nothing here ever fires early. A timer is never freed: it stays for
+ * the life of the process (128 bytes), so in a loop prefer weft_timer_reset() to weft_timer_start(). The channels of tickers
+ * and of weft_after_chan() are collected memory like all channels; a ticker's lives until it is stopped, the other until it
+ * has had its value, and both as long as somebody holds them. In a select, weft_after() costs less than weft_after_chan().
  */
 #ifndef WEFT_TIME_H
 #define WEFT_TIME_H

@@ -22,9 +22,10 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns
     return result;
 }
 
-void wf_futex_wake(_Atomic uint32_t *word, int count)
+int wf_futex_wake(_Atomic uint32_t *word, int count)
 {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+    long n = syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
     errno = saved;
+    return n > 0 ? (int)n : 0;
 }

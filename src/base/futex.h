@@ -11,7 +11,7 @@
  * Returns 0 (woken, value differed, or interrupted: look again) or -ETIMEDOUT. Leaves errno alone. */
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
-/* Wakes at most `count` sleepers. Leaves errno alone. */
-void wf_futex_wake(_Atomic uint32_t *word, int count);
+/* Wakes at most `count` sleepers and returns how many there were. Leaves errno alone. */
+int wf_futex_wake(_Atomic uint32_t *word, int count);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - make, send, receive, close.
  *
- * Owns:    channels and their buffers.
+ * Owns:    channels and their buffers, which are collected memory.
  * Callers: users, through the macros of weft/chan.h.
  * Locking: the channel's lock, see chan.h; `nil_lock` guards those who wait on the nil channel.
  *
@@ -19,7 +19,7 @@
 #include <weft/gc.h>
 
 #include "gc/collect.h"
-#include "sched/object.h"
+#include "gc/mark.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 
@@ -478,9 +478,9 @@ WF_PUBLIC struct weft__chan *weft__chan_make(size_t elem_size, size_t capacity)
     if (!unbounded &&
         (capacity > PTRDIFF_MAX || __builtin_mul_overflow(capacity, elem_size, &bytes) || bytes > most_bytes))
         wf_misuse("weft_chan_make: absurd capacity: %zu elements of %zu bytes", capacity, elem_size);
-    if (bytes != 0 && (buffer = weft_alloc(bytes)) == NULL)
+    if (bytes != 0 && (buffer = wf_gc_new(bytes, WF_KIND_DATA)) == NULL)
         return NULL;
-    struct weft__chan *c = wf_object_alloc(sizeof(*c));
+    struct weft__chan *c = wf_gc_new(sizeof(*c), WF_KIND_CHANNEL); /* a line's multiple: aligned to it */
     if (c == NULL) {
         weft_free(buffer);
         return NULL;
@@ -560,9 +560,29 @@ WF_PUBLIC size_t weft__chan_cap(struct weft__chan *c)
     return c != NULL ? c->capacity : 0;
 }
 
+/* The world is stopped, so the lock is free. Values of less than a word hold no pointer. */
+WF_READS_ANYTHING void wf_chan_trace(void *object, struct weft_visitor *v)
+{
+    const struct weft__chan *c = object;
+    struct wf_marker *m = (struct wf_marker *)(void *)v;
+    if (c->buffer == NULL) {
+        wf_chan_trace_segments(c, v);
+        return;
+    }
+    wf_mark_object(m, c->buffer);
+    if (c->elem_size < sizeof(void *) || wf_load_relaxed(&c->count) == 0)
+        return;
+    if (c->read < c->write) {
+        wf_mark_words(m, c->read, c->write);
+        return;
+    }
+    wf_mark_words(m, c->read, c->read_end);
+    wf_mark_words(m, c->buffer, c->write);
+}
+
 /* ---- ending a wait from outside ---- */
 
-/* Under the lock, waits_on is this wait if and only if the routine's waiter is queued here: it was set under the lock,
+/* Inside the runtime: `c` was alive when waits_on named it, and no collection has come since. Under the lock, waits_on is this wait if and only if the routine's waiter is queued here: it was set under the lock,
  * and whoever took the waiter out has cleared it before releasing the lock. */
 static bool abort_wait(struct wf_routine *r, struct weft__chan *c, struct wf_waitq *q, enum wf_wait_kind kind)
 {

@@ -37,8 +37,14 @@
 enum { WF_CHAN_CLOSED = 1, WF_CHAN_UNBOUNDED = 2 };
 
 struct wf_segment;
+struct weft_visitor;
 
-/* Invariants (while `lock` is held):
+/* A collected object of WF_KIND_CHANNEL: freed when nobody can reach it and nobody waits on it (a waiter's `waits_on` is
+ * a root, a select has its channels in its frame). Inside the runtime no collection can come, so whoever got hold of a
+ * channel there, from a waiter or a timer or `waits_on`, may use it until it leaves. The buffer, or the segments, are
+ * collected objects without pointers of their own: the record names what is in the cells that are in use.
+ *
+ * Invariants (while `lock` is held):
  *   receivers and senders are never both non-empty, but for stale waiters and selects with cases of both kinds
  *     (capacity 0);
  *   count > 0 implies that no receiver waits; a sender that waits implies count == capacity;
@@ -183,6 +189,13 @@ void wf_chan_write_segment_full(struct weft__chan *c);
 struct wf_segment *wf_chan_read_segment_done(struct weft__chan *c);
 /* Without the lock. 0: there is, or was, a segment to write to; -ENOMEM. */
 int wf_chan_add_segment(struct weft__chan *c);
+
+/* Names what the values of an unbounded channel hold, and its segments. */
+void wf_chan_trace_segments(const struct weft__chan *c, struct weft_visitor *v);
+
+/* ---- for rt/init.c: wf_channel_trace; names the buffer and what the values in it hold. Those who wait are no part of
+ * that: they keep the channel, not the other way round (but see debug/leaks.c) ---- */
+void wf_chan_trace(void *object, struct weft_visitor *v);
 
 /* ---- for rt/init.c: wf_wait_kinds[].abort of WF_WAIT_CHAN_SEND, WF_WAIT_CHAN_RECV, WF_WAIT_CHAN_NIL ---- */
 bool wf_chan_send_abort(struct wf_routine *r, void *object);

@@ -49,6 +49,7 @@
  */
 #include "chan/select.h"
 
+#include <weft/gc.h>
 #include <weft/select.h>
 
 #include <errno.h>
@@ -241,6 +242,12 @@ bool wf_select_abort(struct wf_routine *r, void *object)
     return wf_claim_end(r, (uint32_t)(uintptr_t)object);
 }
 
+/* Its scratch[0] says so. */
+bool wf_select_has_limit(const struct wf_routine *r)
+{
+    return r->wait.scratch[0] != 0;
+}
+
 static bool claim_for_timer(struct wf_timer *timer)
 {
     struct record *record = wf_container_of(timer, struct record, timer);
@@ -403,6 +410,7 @@ WF_INLINE int wait_for_any(struct wf_thread *thread, struct record *record, cons
     struct wf_routine *self = thread->current;
     record->self = self;
     record->timer.arg = self;
+    self->wait.scratch[0] = record->timed;
     record->waiting = wf_claim_prepare(self);
     if (WF_UNLIKELY(wf_wait_begin(self, WF_WAIT_SELECT, (void *)(uintptr_t)record->waiting))) {
         wf_claim_abandon(self, record->waiting);
@@ -453,7 +461,8 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
     struct record record;
     ptrdiff_t otherwise;
     record.n_places = survey(cases, n, &otherwise);
-    if (record.n_places > FEW && (many = wf_chan_allocate(record.n_places * sizeof(*many))) == NULL)
+    /* Collected: it keeps the channels while the caller's cases may lie where nobody looks. */
+    if (record.n_places > FEW && (many = weft_alloc(record.n_places * sizeof(*many))) == NULL)
         return -ENOMEM;
     record.places = many != NULL ? many : few;
     record.timed = false;
@@ -461,7 +470,7 @@ static WF_NOINLINE int select_slowly(const weft_case *cases, size_t n)
     arrange(&record, cases, n);
     int result = select_locked(&record, cases, n, otherwise);
     if (WF_UNLIKELY(many != NULL))
-        free(many);
+        weft_free(many);
     return result;
 }
 

@@ -11,4 +11,7 @@ struct wf_routine;
  * (sched/claim.h), not an address. Takes no lock. */
 bool wf_select_abort(struct wf_routine *r, void *object);
 
+/* Whether r, which waits in a select, will also be woken by the clock. */
+bool wf_select_has_limit(const struct wf_routine *r);
+
 #endif

@@ -15,6 +15,7 @@
  */
 #include "chan/chan.h"
 #include "gc/collect.h"
+#include "gc/mark.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -85,10 +86,24 @@ WF_NOINLINE struct wf_segment *wf_chan_read_segment_done(struct weft__chan *c)
     return NULL;
 }
 
+WF_READS_ANYTHING void wf_chan_trace_segments(const struct weft__chan *c, struct weft_visitor *v)
+{
+    struct wf_marker *m = (struct wf_marker *)(void *)v;
+    bool empty = wf_load_relaxed(&c->count) == 0;
+    wf_mark_object(m, c->spare);
+    for (const struct wf_segment *s = c->first; s != NULL; s = s->next) {
+        const char *low = s == c->first ? c->read : s->cells;
+        const char *high = s == c->last ? c->write : s->cells + segment_size(c->elem_size);
+        wf_mark_object(m, s);
+        if (!empty)
+            wf_mark_words(m, low, high);
+    }
+}
+
 WF_COLD int wf_chan_add_segment(struct weft__chan *c)
 {
     struct wf_segment *segment =
-        wf_gc_alloc(wf_thread_self(), sizeof(*segment) + segment_size(c->elem_size), WF_KIND_SCANNED);
+        wf_gc_alloc(wf_thread_self(), sizeof(*segment) + segment_size(c->elem_size), WF_KIND_DATA);
     if (segment == NULL)
         return -ENOMEM;
     wf_chan_lock(c);

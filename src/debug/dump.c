@@ -13,17 +13,14 @@
 
 #include "sched/threads.h"
 
-enum { LINE = 512 };
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
 
-static void describe_wait(char *out, size_t size, struct wf_routine *r)
+static void describe_wait(char *out, size_t size, uint64_t waits_on)
 {
-    uint64_t waits_on = wf_load_acquire(&r->waits_on);
     enum wf_wait_kind kind = wf_wait_kind_of(waits_on);
     void *object = wf_wait_object_of(waits_on);
     if (kind >= WF_N_WAIT_KINDS)
@@ -34,18 +31,20 @@ static void describe_wait(char *out, size_t size, struct wf_routine *r)
         snprintf(out, size, "%s (%p)", wf_wait_kinds[kind].text, object);
 }
 
+void wf_dump_describe(char *out, size_t size, uint64_t id, const char *name, uint64_t waits_on, const struct weft__site *site)
+{
+    char wait[128];
+    describe_wait(wait, sizeof(wait), waits_on);
+    snprintf(out, size, "routine %llu%s%.31s%s: %s, started at %s:%d (%s)", (unsigned long long)id, name[0] != 0 ? " \"" : "",
+             name, name[0] != 0 ? "\"" : "", wait, site != NULL ? base_name(site->file) : "?", site != NULL ? site->line : 0,
+             site != NULL ? site->function : "?");
+}
+
 static void dump_routine(int fd, struct wf_routine *r, uint64_t id)
 {
-    char wait[128], line[LINE];
-    describe_wait(wait, sizeof(wait), r);
-    const char *name = r->extra != NULL ? r->extra->name : "";
-    const struct weft__site *site = r->site;
-    int n = snprintf(line, sizeof(line), "  routine %llu%s%.31s%s: %s, started at %s:%d (%s)\n", (unsigned long long)id,
-                     name[0] != 0 ? " \"" : "", name, name[0] != 0 ? "\"" : "", wait,
-                     site != NULL ? base_name(site->file) : "?", site != NULL ? site->line : 0,
-                     site != NULL ? site->function : "?");
-    if (n > 0)
-        dprintf(fd, "%.*s", n < LINE ? n : LINE - 1, line);
+    char line[WF_DUMP_LINE];
+    wf_dump_describe(line, sizeof(line), id, r->extra != NULL ? r->extra->name : "", wf_load_acquire(&r->waits_on), r->site);
+    dprintf(fd, "  %s\n", line);
 }
 
 size_t wf_dump_routines(int fd, bool waiting_only)
@@ -78,7 +77,7 @@ size_t wf_dump_threads(int fd)
         char wait[128];
         if (wf_load_relaxed(&t->current->waits_on) == 0)
             continue;
-        describe_wait(wait, sizeof(wait), t->current);
+        describe_wait(wait, sizeof(wait), wf_load_acquire(&t->current->waits_on));
         dprintf(fd, "  thread %d%s: %s\n", wf_load_relaxed(&t->tid),
                 wf_load_relaxed(&t->tid) == getpid() ? " (main)" : "", wait);
         n++;

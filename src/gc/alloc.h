@@ -19,6 +19,9 @@
 struct weft_visitor;
 typedef void (*wf_trace_fn)(void *object, struct weft_visitor *visitor);
 
+/* The same for each record of WF_KIND_CHANNEL. Defined in rt/init.c. */
+extern const wf_trace_fn wf_channel_trace;
+
 struct wf_cache_slot {
     uint64_t bits; /* free cells of the line, lowest first */
     char *base;    /* of the line's first cell */
@@ -50,7 +53,7 @@ void wf_cache_flush(struct wf_cache *cache);
 /* The owner gives the cache up while the program runs: the same, and other caches may use its spans at once. */
 void wf_cache_retire(struct wf_cache *cache);
 
-/* Memory for `size` bytes of WF_KIND_SCANNED or WF_KIND_DATA, aligned to 16. NULL: the page heap cannot give units. */
+/* Memory for `size` bytes of a kind other than WF_KIND_TRACED, aligned to 16. NULL: the page heap cannot give units. */
 WF_INLINE void *wf_cache_alloc(struct wf_cache *cache, size_t size, enum wf_kind kind);
 
 /* The same for an object whose pointers `trace` names. */

@@ -405,6 +405,19 @@ void wf_cleanups_each_argument(void (*fn)(void *visitor, const void *p), void *v
                 fn(visitor, slab->specials[i].arg);
 }
 
+void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void *object), void *arg)
+{
+    for (struct slab *slab = all.slabs; slab != NULL; slab = slab->next)
+        for (size_t i = 0; i < WF_ARRAY_SIZE(slab->specials); i++) {
+            if (slab->specials[i].kind != WEAK)
+                continue;
+            const weft_weak *w = shown(slab->specials[i].handle);
+            uintptr_t hidden = wf_load_relaxed(&w->hidden);
+            if (hidden != 0)
+                fn(arg, w, shown(hidden));
+        }
+}
+
 static void look_at(struct special *s)
 {
     bool lives = wf_mark_is_marked(shown(s->hidden));

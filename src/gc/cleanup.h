@@ -12,6 +12,8 @@
 
 /* The arguments of cleanups, which stay alive until theirs has run, one by one: any byte of an object. The world is stopped. */
 void wf_cleanups_each_argument(void (*fn)(void *visitor, const void *p), void *visitor);
+/* Every weak handle whose object is still there. */
+void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void *object), void *arg);
 /* After marking, before closing: clears weak handles, sets aside the cleanups that are due, drops the bytes of objects
  * that are gone. */
 void wf_cleanups_look(void);

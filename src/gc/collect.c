@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@
 #include "stack/arena.h"
 #include "time/clock.h"
 
-enum { MARKERS = 8, N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096 };
+enum { N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096, WORTH_HELP_NS = 200000 };
 
 struct cache {
     struct wf_cache cache;
@@ -148,8 +149,10 @@ void wf_gc_cache_retire(void *cache)
 
 struct cycle {
     struct wf_thread *thread;
-    struct wf_marker *marker;
-    uint64_t seen;
+    void (*look)(void *arg);
+    void *look_arg;
+    uint64_t seen;                  /* how many collections there had been: if there is another, ours is not needed, */
+    bool always;                    /* unless it is wanted for what it looks at */
     unsigned attempt;
     bool claimed, done;             /* claimed: at the latest attempt */
     size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
@@ -159,16 +162,34 @@ struct cycle {
     int64_t start, stopped, rooted, marked, closed;
 };
 
+/* One marker's, and the sums of all, for the pacer. */
+struct search {
+    struct wf_marker *marker;
+    size_t root_bytes, stack_bytes;
+};
+static struct {
+    _Atomic size_t root_bytes, stack_bytes;
+} searched;
+
 static void mark_range(void *arg, const void *low, const void *high)
 {
-    struct cycle *c = arg;
+    struct search *s = arg;
     uintptr_t from = ((uintptr_t)low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
     if (from >= (uintptr_t)high)
         return;
-    wf_mark_range(c->marker, (const void *)from, high);
-    c->root_bytes += (uintptr_t)high - from;
+    wf_mark_range(s->marker, (const void *)from, high);
+    s->root_bytes += (uintptr_t)high - from;
     if (from - (uintptr_t)wf_arena.base < (size_t)wf_arena.n_slots << wf_arena.slot_shift)
-        c->stack_bytes += (((uintptr_t)high - from) / PAGE + 1) * PAGE;
+        s->stack_bytes += (((uintptr_t)high - from) / PAGE + 1) * PAGE;
+}
+
+/* This marker's part of the roots that are shared. */
+static void search_shared(struct search *s)
+{
+    while (wf_roots_take_job(mark_range, s))
+        ;
+    wf_add_relaxed(&searched.root_bytes, s->root_bytes); /* read when all have drained */
+    wf_add_relaxed(&searched.stack_bytes, s->stack_bytes);
 }
 
 static void mark_argument(void *marker, const void *p)
@@ -195,12 +216,24 @@ static void verify_roots(struct wf_verifier *v, void *arg)
     wf_cleanups_each_argument(verify_argument, v);
 }
 
-/* What a stopped thread does: there is nothing for it but what others have found. */
+/* What a stopped thread does. */
 static void help(void)
 {
     struct wf_marker *m = wf_mark_join();
-    if (m != NULL)
-        wf_mark_drain(m);
+    if (m == NULL)
+        return;
+    search_shared(&(struct search){.marker = m});
+    wf_mark_drain(m);
+}
+
+/* As many as may run routines; plain threads alone: as many as there are CPUs. */
+static unsigned most_markers(void)
+{
+    cpu_set_t cpus;
+    unsigned n = wf_n_workers;
+    if (n == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+        n = (unsigned)CPU_COUNT(&cpus);
+    return n == 0 ? 1 : n < WF_MARKERS_MOST ? n : WF_MARKERS_MOST;
 }
 
 static void flush_caches(void)
@@ -231,18 +264,28 @@ static size_t bytes_in_use(void)
 static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
+    unsigned n_markers = most_markers();
     if (config.trace)
         wf_gc_trace_last(&c->last);
     flush_caches();
     c->before_bytes = bytes_in_use();
-    wf_mark_start(MARKERS);
-    c->marker = wf_mark_join();
+    if (WF_UNLIKELY(c->look != NULL))
+        c->look(c->look_arg);
+    wf_store_relaxed(&searched.root_bytes, 0);
+    wf_store_relaxed(&searched.stack_bytes, 0);
+    wf_roots_begin();
+    wf_mark_start(n_markers);
+    struct search search = {.marker = wf_mark_join()};
     wf_store_release(&wf_world_help, help);
-    wf_world_call_helpers();
-    wf_roots_each(mark_range, c);
-    wf_cleanups_each_argument(mark_argument, c->marker);
+    if (stats.info.roots_ns + stats.info.mark_ns > WORTH_HELP_NS) /* last time; to wake a thread takes 50 us */
+        wf_world_call_helpers(n_markers - 1);
+    wf_roots_each_unshared(mark_range, &search);
+    wf_cleanups_each_argument(mark_argument, search.marker);
+    search_shared(&search);
     c->rooted = wf_now_ns();
-    wf_mark_drain(c->marker);
+    wf_mark_drain(search.marker);
+    c->root_bytes = wf_load_relaxed(&searched.root_bytes);
+    c->stack_bytes = wf_load_relaxed(&searched.stack_bytes);
     c->marked = wf_now_ns();
     if (config.verify && wf_heap_verify(verify_roots, NULL) != 0)
         wf_fatal("the collector and its verifier do not agree");
@@ -255,6 +298,11 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->closed = wf_now_ns();
 }
 
+static bool is_wanted(const struct cycle *c)
+{
+    return !c->done && (c->always || wf_load_relaxed(&stats.n_cycles) == c->seen);
+}
+
 /* dl_iterate_phdr() holds its lock while it calls this. The world is claimed only here, and given back before the lock is:
  * a callback of the user's that allocates holds the lock, too, and may have to wait for whoever has claimed the world. */
 static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
@@ -265,7 +313,7 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
     if (!c->claimed)
         return 1; /* and no poll with the lock held */
     wf_doze_end(c->thread);
-    if (wf_load_relaxed(&stats.n_cycles) != c->seen) {
+    if (!is_wanted(c)) {
         wf_world_unclaim();
         return 1;
     }
@@ -334,32 +382,51 @@ static struct wf_thread *let_others_go_on(struct wf_thread *thread)
     return wf_enter();
 }
 
+/* After a collection of the caller's own: what is to be done while the world goes on. */
+static struct wf_thread *after_cycle(struct wf_thread *thread)
+{
+    wf_world_unclaim();
+    if (WF_UNLIKELY(config.looked != NULL))
+        thread = config.looked(thread);
+    wf_cleanups_start(thread);
+    return thread;
+}
+
+/* Inside the runtime; returns the thread that the caller is on afterwards. */
+static WF_NOINLINE struct wf_thread *run_cycle(struct wf_thread *thread, struct cycle *c)
+{
+    __builtin_unwind_init();
+    c->start = wf_now_ns();
+    c->given_up = wf_world_stats.given_up;
+    while (is_wanted(c)) {
+        c->thread = thread;
+        thread->current->sp = wf_stack_pointer();
+        wf_world_loader_begin();
+        wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
+        dl_iterate_phdr(collect_locked, c);
+        wf_world_loader_end();
+        if (!c->claimed) {
+            wf_doze_end(thread);
+            thread = wf_world_wait_unclaimed(thread);
+        } else if (is_wanted(c)) {
+            thread = let_others_go_on(thread);
+        }
+    }
+    if (c->done) {
+        note(c, wf_now_ns());
+        thread = after_cycle(thread);
+    }
+    wf_compiler_barrier(); /* not a tail call, which would first take the registers out of this frame again */
+    return thread;
+}
+
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
  * the caller found that it needs one; another's will do. */
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
 {
     int saved = errno;
-    __builtin_unwind_init();
-    struct cycle c = {.start = wf_now_ns(), .seen = seen, .given_up = wf_world_stats.given_up};
-    while (wf_load_relaxed(&stats.n_cycles) == seen && !c.done) {
-        c.thread = thread;
-        thread->current->sp = wf_stack_pointer();
-        wf_world_loader_begin();
-        wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
-        dl_iterate_phdr(collect_locked, &c);
-        wf_world_loader_end();
-        if (!c.claimed)
-            wf_doze_end(thread);
-        if (!c.claimed)
-            thread = wf_world_wait_unclaimed(thread);
-        else if (!c.done && wf_load_relaxed(&stats.n_cycles) == seen)
-            thread = let_others_go_on(thread);
-    }
-    if (c.done) {
-        note(&c, wf_now_ns());
-        wf_world_unclaim();
-        wf_cleanups_start(thread);
-    }
+    struct cycle c = {.seen = seen, .look = config.look};
+    thread = run_cycle(thread, &c);
     wf_compiler_barrier();
     errno = saved;
     return thread;
@@ -527,7 +594,7 @@ static struct wf_cell cell_to_resize(void *p, size_t size)
     struct wf_cell cell;
     if (!wf_heap_find((uintptr_t)p, &cell) || cell.start != p)
         wf_misuse("weft_realloc(%p, %zu): not the beginning of a collected object", p, size);
-    if (cell.kind == WF_KIND_TRACED)
+    if (cell.kind > WF_KIND_DATA)
         wf_misuse("weft_realloc(%p, %zu): a traced object", p, size);
     return cell;
 }
@@ -632,6 +699,23 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
 }
 
 /* ---- for other rooms ---- */
+
+void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
+{
+    int saved = errno;
+    struct wf_thread *thread = wf_enter_without_start();
+    if (cache_of(thread) != NULL) {
+        struct cycle c = {.always = true, .look = look, .look_arg = arg};
+        thread = run_cycle(thread, &c);
+    }
+    wf_leave(thread);
+    errno = saved;
+}
+
+void *wf_gc_new(size_t size, enum wf_kind kind)
+{
+    return allocate(size, kind);
+}
 
 void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind)
 {

@@ -12,6 +12,8 @@ struct wf_gc_config {
     size_t limit_bytes; /* 0: none */
     size_t hint_bytes;  /* 0: none; see pacer.h */
     bool trace, verify;
+    void (*look)(void *unused); /* not NULL: called in every collection, the world stopped, all caches flushed */
+    struct wf_thread *(*looked)(struct wf_thread *thread); /* and after it, inside the runtime: debug/leaks.h */
 };
 void wf_gc_configure(const struct wf_gc_config *config);
 
@@ -30,6 +32,12 @@ void *wf_gc_alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kin
 struct wf_thread *wf_gc_collect_if_due(struct wf_thread *thread);
 /* Collects in a routine, unless there is nothing that it could find. Outside the runtime. */
 void wf_gc_collect_idle(void);
+
+/* As weft_alloc() for a caller outside the runtime: may wait for a collection, and does not start the runtime. Not WF_KIND_TRACED. */
+void *wf_gc_new(size_t size, enum wf_kind kind);
+
+/* A collection of the caller's own, in which `look` is called instead of the configuration's. Outside the runtime. */
+void wf_gc_collect_looking(void (*look)(void *arg), void *arg);
 
 /* How many collections there have been: constant while the world is stopped and objects are being marked. */
 uint64_t wf_gc_cycles(void);

@@ -42,7 +42,6 @@
 
 #include "base/assert.h"
 #include "base/futex.h"
-#include "gc/verify.h"
 
 enum { NOT_QUEUED, ONE_CELL, ALL_GREY };
 enum phase { PHASE_OVER, PHASE_MARK, PHASE_VERIFY };
@@ -208,13 +207,24 @@ WF_READS_ANYTHING WF_INLINE void scan(struct wf_marker *m, const char *low, cons
 
 void wf_mark_object(struct wf_marker *m, const void *p)
 {
-    if (WF_UNLIKELY(m->verifier != NULL)) {
-        wf_verify_object(m->verifier, p);
+    if (WF_UNLIKELY(m->instead != NULL)) {
+        m->instead(m->instead_arg, p);
         return;
     }
     size_t offset = (uintptr_t)p - m->base;
     if (offset < m->heap_bytes)
         find(m, offset);
+}
+
+WF_READS_ANYTHING void wf_mark_words(struct wf_marker *m, const void *low, const void *high)
+{
+    const uintptr_t *p = (const uintptr_t *)(((uintptr_t)low + sizeof *p - 1) & -sizeof *p); /* NOLINT */
+    if (WF_LIKELY(m->instead == NULL)) {
+        scan(m, (const char *)p, (const char *)((uintptr_t)high & -sizeof *p)); /* NOLINT */
+        return;
+    }
+    for (; p + 1 <= (const uintptr_t *)high; p++)
+        m->instead(m->instead_arg, (const void *)*p); /* NOLINT */
 }
 
 /* The program may hold only one past the end: a root at a cell's first byte, or behind a span's last cell, may mean the
@@ -244,6 +254,10 @@ WF_READS_ANYTHING WF_INLINE void scan_cell(struct wf_marker *m, char *cell, size
 {
     if (WF_LIKELY(kind == WF_KIND_SCANNED)) {
         scan(m, cell, cell + size);
+        return;
+    }
+    if (kind == WF_KIND_CHANNEL) {
+        wf_channel_trace(cell, (struct weft_visitor *)m);
         return;
     }
     wf_trace_fn trace = *(const wf_trace_fn *)(const void *)cell;
@@ -555,6 +569,12 @@ bool wf_mark_is_marked(const void *p)
 {
     struct wf_cell cell;
     return wf_heap_find((uintptr_t)p, &cell) && wf_state_load(cell.state) == WF_BLACK;
+}
+
+void wf_mark_own_memory(const void **ret_low, const void **ret_high)
+{
+    *ret_low = markers;
+    *ret_high = markers + WF_MARKERS_MOST;
 }
 
 void wf_mark_count(struct wf_mark_counts *ret_counts)

@@ -30,8 +30,6 @@ struct wf_found {
     uint8_t class_index;
 };
 
-struct wf_verifier;
-
 /* One marking thread's. All fields belong to it but for `queue`. */
 struct wf_marker {
     /* Copies of wf_heap's, fixed during a collection. */
@@ -42,7 +40,8 @@ struct wf_marker {
     bool stressed;
     uint32_t found_head, found_tail; /* of `found`: entries, modulo its size */
     struct wf_found found[WF_FOUND_MOST];
-    struct wf_verifier *verifier; /* trace functions report to it instead */
+    void (*instead)(void *arg, const void *p); /* not NULL: trace functions report to it, the marker is none */
+    void *instead_arg;
     uint64_t n_visits, n_scanned; /* spans taken from a queue, cells scanned */
     uint32_t random;
     struct wf_spanqueue queue;
@@ -60,10 +59,16 @@ void wf_mark_range(struct wf_marker *m, const void *low, const void *high);
 /* For trace functions: any byte of an object, or NULL, or no collected memory. */
 void wf_mark_object(struct wf_marker *m, const void *p);
 
+/* The same for every aligned word of [low, high). */
+void wf_mark_words(struct wf_marker *m, const void *low, const void *high);
+
 void wf_mark_drain(struct wf_marker *m);
 
 /* After draining, before closing. p: any byte of an object. */
 bool wf_mark_is_marked(const void *p);
+
+/* Where the markers themselves are: no roots. */
+void wf_mark_own_memory(const void **ret_low, const void **ret_high);
 
 /* How many threads joined; spans visited, cells scanned, cells that only the last pass found (marking has ended). */
 struct wf_mark_counts {

@@ -78,11 +78,28 @@ static void age(struct depot *d)
     }
 }
 
+/* For those who look without collecting (the verifier, after the aging; the search for leaks, before it): what can be had from
+ * the pool now. */
+static void visit_all(struct depot *d, struct wf_marker *m)
+{
+    for (const struct magazine *full = d->full; full != NULL; full = full->next)
+        wf_mark_object(m, full);
+    for (unsigned i = 0; i < GROUPS; i++) {
+        struct group *group = wf_load_relaxed(&d->groups[i]);
+        for (unsigned k = 0; group != NULL && k < GROUP_PARTS; k++) {
+            wf_mark_object(m, group->parts[k].loaded);
+            wf_mark_object(m, group->parts[k].previous);
+        }
+    }
+}
+
 static void trace_depot(void *object, struct weft_visitor *v)
 {
     struct depot *d = object;
     struct wf_marker *m = (struct wf_marker *)(void *)v;
-    if (m->verifier == NULL) {
+    if (m->instead != NULL) {
+        visit_all(d, m);
+    } else {
         uint64_t seen = wf_load_relaxed(&d->aged), now = wf_gc_cycles() + 1;
         if (seen == now || !wf_cas_acq_rel(&d->aged, &seen, now))
             return; /* by another marker */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <weft/gc.h>
 
+#include "gc/mark.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 
@@ -117,9 +118,22 @@ struct visit {
     void *arg;
 };
 
+/* All but the markers' own memory, which is large, and full of addresses. */
+static void visit_segment(const struct visit *v, uintptr_t low, uintptr_t high)
+{
+    const void *markers, *markers_end;
+    wf_mark_own_memory(&markers, &markers_end);
+    if (low <= (uintptr_t)markers && (uintptr_t)markers_end <= high) {
+        v->fn(v->arg, (const void *)low, markers);
+        low = (uintptr_t)markers_end;
+    }
+    if (low < high)
+        v->fn(v->arg, (const void *)low, (const void *)high);
+}
+
 static int each_segment(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    struct visit *v = arg;
+    const struct visit *v = arg;
     uintptr_t relro_low = 0, relro_high = 0;
     (void)size;
     for (unsigned i = 0; i < info->dlpi_phnum; i++)
@@ -136,23 +150,119 @@ static int each_segment(struct dl_phdr_info *info, size_t size, void *arg)
             low = relro_high;
         low = (low + sizeof(void *) - 1) & ~(uintptr_t)(sizeof(void *) - 1);
         if (low < high)
-            v->fn(v->arg, (const void *)low, (const void *)high);
+            visit_segment(v, low, high);
     }
     return 0;
 }
 
-void wf_roots_each(wf_range_fn *fn, void *arg)
+/* ---- all of them ---- */
+
+static void each_registered(size_t from, size_t to, wf_range_fn *fn, void *arg)
+{
+    for (size_t i = from; i < to && i < table.n_entries; i++)
+        if (table.entries[i].address > GONE)
+            fn(arg, (const void *)table.entries[i].address, (const char *)table.entries[i].address + table.entries[i].size);
+}
+
+static void each_of_few(wf_range_fn *fn, void *arg)
+{
+    wf_world_each_range(fn, arg);
+    wf_hooks.each_root(fn, arg);
+}
+
+void wf_roots_each_lasting(wf_range_fn *fn, void *arg)
 {
     struct visit v = {fn, arg};
+    each_of_few(fn, arg);
+    dl_iterate_phdr(each_segment, &v);
+    each_registered(0, table.n_entries, fn, arg);
+}
+
+void wf_roots_each(wf_range_fn *fn, void *arg)
+{
     const struct wf_object_chunk *chunks;
-    wf_world_each_range(fn, arg);
-    wf_world_each_routine_range(fn, arg);
+    wf_roots_each_lasting(fn, arg);
+    wf_world_each_routine_range(0, wf_world_routines(), fn, arg);
     uint32_t n = wf_object_chunks(&chunks);
     for (uint32_t i = 0; i < n; i++)
         fn(arg, chunks[i].low, chunks[i].high);
-    dl_iterate_phdr(each_segment, &v);
-    for (size_t i = 0; i < table.n_entries; i++)
-        if (table.entries[i].address > GONE)
-            fn(arg, (const void *)table.entries[i].address, (const char *)table.entries[i].address + table.entries[i].size);
-    wf_hooks.each_root(fn, arg);
+}
+
+/* ---- in shares ---- */
+
+enum { ROUTINES_A_JOB = 512, PARTS_OF_CHUNK = 16, ENTRIES_A_JOB = 4096, PIECE_BYTES = 128 << 10, PIECES_MOST = 256 };
+
+/* Written by wf_roots_begin(), but for `next`. Jobs are numbered: pieces of segments, which only the initiator may ask the
+ * loader for; then chunks of objects, routines, parts of the table. */
+static struct {
+    WF_ALIGNED_LINE _Atomic size_t next; /* first job that nobody has taken */
+    WF_ALIGNED_LINE size_t n_pieces;
+    bool all_noted; /* false: more than PIECES_MOST; the initiator looks at all of them itself */
+    size_t n_chunks, n_routines, n_entries;
+    const struct wf_object_chunk *chunks;
+    struct piece {
+        const char *low, *high;
+    } pieces[PIECES_MOST];
+} jobs;
+
+static void note_pieces(void *arg, const void *low, const void *high)
+{
+    const char *at = low, *end = high;
+    (void)arg;
+    while (at < end && jobs.n_pieces < PIECES_MOST) {
+        const char *next = end - at > PIECE_BYTES ? at + PIECE_BYTES : end;
+        jobs.pieces[jobs.n_pieces++] = (struct piece){at, next};
+        at = next;
+    }
+    jobs.all_noted &= at == end;
+}
+
+void wf_roots_begin(void)
+{
+    jobs.n_pieces = 0;
+    jobs.all_noted = true;
+    dl_iterate_phdr(each_segment, &(struct visit){note_pieces, NULL});
+    jobs.n_chunks = wf_object_chunks(&jobs.chunks);
+    jobs.n_routines = wf_world_routines();
+    jobs.n_entries = table.n_entries;
+    wf_store_relaxed(&jobs.next, 0); /* published with the markers: [M4] in mark.c */
+}
+
+void wf_roots_each_unshared(wf_range_fn *fn, void *arg)
+{
+    each_of_few(fn, arg);
+    if (!jobs.all_noted)
+        dl_iterate_phdr(each_segment, &(struct visit){fn, arg});
+}
+
+/* Whether job number *job is one of n with so many items each; if not, counts on from behind them. */
+static bool is_among(size_t *job, size_t n_items, size_t items_a_job)
+{
+    size_t n = (n_items + items_a_job - 1) / items_a_job;
+    if (*job < n)
+        return true;
+    *job -= n;
+    return false;
+}
+
+bool wf_roots_take_job(wf_range_fn *fn, void *arg)
+{
+    size_t job = wf_add_relaxed(&jobs.next, 1);
+    if (is_among(&job, jobs.n_pieces, 1)) {
+        fn(arg, jobs.pieces[job].low, jobs.pieces[job].high);
+    } else if (is_among(&job, jobs.n_chunks * PARTS_OF_CHUNK, 1)) {
+        const char *low = jobs.chunks[job / PARTS_OF_CHUNK].low;
+        size_t size = (size_t)((const char *)jobs.chunks[job / PARTS_OF_CHUNK].high - low);
+        size_t part = (size / PARTS_OF_CHUNK + sizeof(void *)) & -sizeof(void *), from = job % PARTS_OF_CHUNK * part;
+        if (from < size)
+            fn(arg, low + from, low + (size - from > part ? from + part : size));
+    } else if (is_among(&job, jobs.n_routines, ROUTINES_A_JOB)) {
+        size_t from = job * ROUTINES_A_JOB, to = from + ROUTINES_A_JOB;
+        wf_world_each_routine_range((uint32_t)from, (uint32_t)(to < jobs.n_routines ? to : jobs.n_routines), fn, arg);
+    } else if (is_among(&job, jobs.n_entries, ENTRIES_A_JOB)) {
+        each_registered(job * ENTRIES_A_JOB, (job + 1) * ENTRIES_A_JOB, fn, arg);
+    } else {
+        return false;
+    }
+    return true;
 }

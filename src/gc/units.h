@@ -27,6 +27,8 @@ enum wf_kind {
     WF_KIND_SCANNED, /* zeroed; every aligned word may be a pointer */
     WF_KIND_DATA,    /* not zeroed, never scanned */
     WF_KIND_TRACED,  /* zeroed; the cell's first word is a wf_trace_fn, the object begins WF_TRACED_HEAD bytes behind it */
+    WF_KIND_CHANNEL, /* zeroed; a record of the library's own, whose pointers wf_channel_trace names: no head, so its cells are
+                        aligned to lines when their size is. Never large */
     WF_KIND_COUNT
 };
 enum { WF_TRACED_HEAD = 16 };

@@ -132,6 +132,12 @@ void wf_verify_object(struct wf_verifier *v, const void *p)
     reach(v, (uintptr_t)p);
 }
 
+/* What wf_mark_object() does on behalf of a trace function that the verifier called. */
+static void verify_object(void *arg, const void *p)
+{
+    wf_verify_object(arg, p);
+}
+
 WF_READS_ANYTHING static void scan_reached(struct wf_verifier *v)
 {
     while (v->stack.n > 0 && !v->out_of_memory) {
@@ -143,6 +149,8 @@ WF_READS_ANYTHING static void scan_reached(struct wf_verifier *v)
             wf_trace_fn trace = *(const wf_trace_fn *)(const void *)words;
             if (trace)
                 trace((char *)cell + WF_TRACED_HEAD, (struct weft_visitor *)&tracer); /* NOLINT */
+        } else if (record->kind == WF_KIND_CHANNEL) {
+            wf_channel_trace((void *)cell, (struct weft_visitor *)&tracer); /* NOLINT */
         } else if (record->kind == WF_KIND_SCANNED) {
             for (size_t i = 0; i < record->bytes / sizeof *words; i++)
                 reach(v, words[i]);
@@ -184,7 +192,8 @@ int64_t wf_heap_verify(void (*roots)(struct wf_verifier *v, void *arg), void *ar
 {
     struct wf_verifier v = {0};
     int64_t result = -ENOMEM;
-    tracer.verifier = &v;
+    tracer.instead = verify_object;
+    tracer.instead_arg = &v;
     if (map_words(&v.seen, FIRST_ENTRIES) && map_words(&v.stack, FIRST_ENTRIES)) {
         wf_begin_reading_anything();
         roots(&v, arg);
@@ -195,7 +204,7 @@ int64_t wf_heap_verify(void (*roots)(struct wf_verifier *v, void *arg), void *ar
     }
     unmap_words(&v.seen);
     unmap_words(&v.stack);
-    tracer.verifier = NULL;
+    tracer.instead = NULL;
     return result;
 }
 

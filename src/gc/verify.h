@@ -18,7 +18,7 @@ struct wf_verifier;
 int64_t wf_heap_verify(void (*roots)(struct wf_verifier *v, void *arg), void *arg);
 void wf_verify_word(struct wf_verifier *v, uintptr_t word);
 void wf_verify_range(struct wf_verifier *v, const void *low, const void *high);
-/* What wf_mark_object() does on behalf of a trace function that the verifier called. */
+/* A pointer to any byte of an object, as one in an object: not one past the end. */
 void wf_verify_object(struct wf_verifier *v, const void *p);
 
 /* Walks units, spans, state bytes, lists of spans with free cells and free runs; stops the program at the first fault.

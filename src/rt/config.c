@@ -169,7 +169,12 @@ static bool read_gc_verify(struct wf_config *c, const char *text)
 }
 static bool read_leak(struct wf_config *c, const char *text)
 {
-    return read_bool(&c->leak, text);
+    static const char *const words[] = {[WF_LEAK_OFF] = "0", [WF_LEAK_REPORT] = "1", [WF_LEAK_WAKE] = "wake"};
+    unsigned index;
+    if (!wf_env_word(text, words, WF_ARRAY_SIZE(words), &index))
+        return false;
+    c->leak = (enum wf_leak_mode)index;
+    return true;
 }
 static bool read_locks(struct wf_config *c, const char *text)
 {
@@ -188,7 +193,7 @@ static const struct setting debug_keys[] = {
     {"gcverify", read_gc_verify, "0 or 1"},
     {"guard", read_guard, "0 or 1"},
     {"io", read_io_trace, "0 or 1"},
-    {"leak", read_leak, "0 or 1"},
+    {"leak", read_leak, "0, 1 or wake"},
     {"locks", read_locks, "0 or 1"},
     {"membarrier", read_membarrier, "0 or 1"},
     {"schedtrace", read_sched_trace, "a number of milliseconds, 0 to 86400000"},

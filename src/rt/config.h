@@ -9,7 +9,7 @@
  *   WEFT_IO=auto|uring|epoll
  *   WEFT_SIM=seed           a number
  *   WEFT_DEBUG=key=value,...
- *       gctrace=0|1  schedtrace=MILLISECONDS  deadlock=off|report|error  leak=0|1  trace=FILE  dump=SIGUSR1
+ *       gctrace=0|1  schedtrace=MILLISECONDS  deadlock=off|report|error  leak=0|1|wake  trace=FILE  dump=SIGUSR1
  *       locks=0|1  arena=SIZE (address space for all stacks)  membarrier=0|1  guard=0|1 (0: do without what this kernel
  *       has: membarrier(2), MADV_GUARD_INSTALL)  io=0|1
  *
@@ -24,6 +24,7 @@
 #include <weft/runtime.h>
 
 #include "debug/deadlock.h"
+#include "debug/leaks.h"
 
 enum wf_io_choice { WF_IO_AUTO, WF_IO_URING, WF_IO_EPOLL };
 
@@ -34,7 +35,8 @@ struct wf_config {
     enum wf_deadlock_mode deadlock;
     bool locks; /* watch the order in which mutexes are locked */
     bool no_membarrier, no_guard_install;
-    bool leak, gc_trace, gc_verify, io_trace;
+    enum wf_leak_mode leak;
+    bool gc_trace, gc_verify, io_trace;
     unsigned sched_trace_ms; /* 0: none */
     int dump_signal;         /* 0: none */
     char trace_file[256];    /* "": none */

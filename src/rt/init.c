@@ -19,6 +19,7 @@
 #include "debug/backtrace.h"
 #include "debug/deadlock.h"
 #include "debug/fault.h"
+#include "debug/leaks.h"
 #include "debug/watch.h"
 #include "gc/background.h"
 #include "gc/collect.h"
@@ -56,12 +57,6 @@ _Atomic int32_t wf_born_pending;
 static int ensure_started(void);
 static void ensure_prepared(void);
 
-static void each_root(void (*fn)(void *arg, const void *low, const void *high), void *arg)
-{
-    wf_locals_each_range(fn, arg);
-    wf_coro_each_stack(fn, arg);
-}
-
 static void pilot_round(int64_t now_ns)
 {
     wf_watch_round(now_ns);
@@ -81,7 +76,8 @@ struct wf_hooks wf_hooks = {
     .frames_deadline = wf_frames_deadline,
     .frames_pass = wf_frames_pass,
     .end_locals = wf_locals_end,
-    .each_root = each_root,
+    .each_root = wf_coro_each_stack,
+    .each_local = wf_locals_each_range,
     .each_outer_stack = wf_coro_each_outer_stack,
     .coro_stack_low = wf_coro_stack_low,
     .cache_retire = wf_gc_cache_retire,
@@ -92,6 +88,8 @@ struct wf_hooks wf_hooks = {
     .pilot_round_inside = wf_background_collect,
     .background_wanted = wf_background_wanted,
 };
+
+const wf_trace_fn wf_channel_trace = wf_chan_trace;
 
 struct wf_wait_ops wf_wait_kinds[WF_N_WAIT_KINDS] = {
     [WF_WAIT_NONE] = {"runnable", NULL},
@@ -237,7 +235,10 @@ static int prepare_locked(const weft_config *user)
             return error;
         state.prepared = true;
     }
-    wf_gc_configure(&(struct wf_gc_config){.percent = state.config.gc_percent,
+    bool leaks = (wf_leak_mode = state.config.leak) != WF_LEAK_OFF;
+    wf_gc_configure(&(struct wf_gc_config){.look = leaks ? wf_leaks_look : NULL,
+                                           .looked = leaks ? wf_leaks_tell : NULL,
+                                           .percent = state.config.gc_percent,
                                            .limit_bytes = state.config.memory_limit,
                                            .hint_bytes = state.config.memory_hint,
                                            .trace = state.config.gc_trace,
@@ -393,6 +394,8 @@ WF_PUBLIC int weft_stop(void)
         pthread_mutex_unlock(&state.lock);
         return 0;
     }
+    if (wf_leak_mode != WF_LEAK_OFF)
+        wf_leaks_look_now();
     wf_store_seq_cst(&wf_born_pending, -ECANCELED);
     wf_pilot_hold_deadlock(1);
     thread = wf_enter();

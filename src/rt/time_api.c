@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* time_api.c - the public timers, tickers and after-channels: wf_timer below, channels beside, a routine at the end.
  *
- * Owns:    the records of timers and tickers (never freed, see sched/object.h), the table of running tickers.
+ * Owns:    the records of timers (never freed, see sched/object.h: who holds one may reset it at any time) and of tickers,
+ *          which are collected objects; the table of running tickers.
  * Callers: users; the scheduler loop, which calls the expire functions.
  * Locking: a record's lock stands before the timer sets' and the channels'. It may be held while a sleeping worker is
  *          woken: only another stop or reset of the same record waits for it.
+ *
+ * A ticker, or an after-channel, is known to the collector by its place in the table, which is static data, for as long as
+ * its timer is pending. When it has been taken out, its expire function may still be under way: inside the runtime, where
+ * no collection can come. So a ticker's channel lives until the ticker is stopped, an after-channel until its time has come, and
+ * then for as long as somebody holds it.
  *
  * Who gets a pending timer, if stop, reset and expiry come together, is decided where it is unlinked: under the set's
  * lock. The record's lock makes reset (unlink, arm again) one step for others.
@@ -15,6 +21,7 @@
 
 #include "base/assert.h"
 #include "chan/chan.h"
+#include "gc/collect.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 #include "sched/park.h"
@@ -37,11 +44,11 @@ struct ticker {
     struct wf_timer timer;
     struct wf_spinlock lock; /* sending a tick; `stopped` */
     bool stopped;
-    struct weft__chan *channel; /* immutable after init */
-    struct ticker *next;        /* in its bucket, that one's lock */
+    struct weft__chan *channel;   /* immutable after init */
+    struct ticker *next, **prev;  /* in its bucket, that one's lock; prev NULL: in none */
 };
 
-/* Running tickers by the address of their channel. */
+/* Running tickers, and after-channels whose time has not come, by the address of their channel. */
 static struct {
     struct wf_spinlock lock;
     struct ticker *first;
@@ -138,6 +145,41 @@ WF_PUBLIC int weft_timer_reset(weft_timer *t, weft_duration d)
 
 /* ---- tickers and after-channels ---- */
 
+static size_t bucket_of(const struct weft__chan *c)
+{
+    return ((uintptr_t)c >> 7) % N_BUCKETS;
+}
+
+static void add_to_bucket(struct ticker *t)
+{
+    size_t i = bucket_of(t->channel);
+    wf_spinlock_lock(&buckets[i].lock);
+    t->next = buckets[i].first;
+    t->prev = &buckets[i].first;
+    if (t->next != NULL)
+        t->next->prev = &t->next;
+    buckets[i].first = t;
+    wf_spinlock_unlock(&buckets[i].lock);
+}
+
+static void unlink_locked(struct ticker *t)
+{
+    *t->prev = t->next;
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    t->next = NULL; /* what is dead must not keep the others if a stray word keeps it */
+    t->prev = NULL;
+}
+
+/* An after-channel has had its time. */
+static void leave_bucket(struct ticker *t)
+{
+    size_t i = bucket_of(t->channel);
+    wf_spinlock_lock(&buckets[i].lock);
+    unlink_locked(t);
+    wf_spinlock_unlock(&buckets[i].lock);
+}
+
 /* Called by the scheduler loop. Under the ticker's lock, so that none is sent once weft_ticker_stop has returned. */
 static void send_tick(void *arg)
 {
@@ -156,28 +198,20 @@ static void send_tick(void *arg)
     if (result == 0)
         wf_chan_finish(thread, t->channel, &rest);
     wf_spinlock_unlock(&t->lock);
-}
-
-static void add_to_bucket(struct ticker *t)
-{
-    size_t i = ((uintptr_t)t->channel >> 6) % N_BUCKETS;
-    wf_spinlock_lock(&buckets[i].lock);
-    t->next = buckets[i].first;
-    buckets[i].first = t;
-    wf_spinlock_unlock(&buckets[i].lock);
+    if (t->timer.period_ns == 0)
+        leave_bucket(t);
 }
 
 /* The running ticker of this channel, no longer in the table; NULL: there is none. */
 static struct ticker *take_from_bucket(const struct weft__chan *c)
 {
-    size_t i = ((uintptr_t)c >> 6) % N_BUCKETS;
+    size_t i = bucket_of(c);
     wf_spinlock_lock(&buckets[i].lock);
-    struct ticker **at = &buckets[i].first;
-    while (*at != NULL && (*at)->channel != c)
-        at = &(*at)->next;
-    struct ticker *t = *at;
+    struct ticker *t = buckets[i].first;
+    while (t != NULL && (t->channel != c || t->timer.period_ns == 0))
+        t = t->next;
     if (t != NULL)
-        *at = t->next;
+        unlink_locked(t);
     wf_spinlock_unlock(&buckets[i].lock);
     return t;
 }
@@ -187,24 +221,21 @@ static struct weft__chan *start_ticker(weft_duration d, weft_duration period)
 {
     int error;
     struct weft__chan *c = weft__chan_make(sizeof(weft_time), 1);
-    if (c == NULL)
+    struct ticker *t = c != NULL ? wf_gc_new(sizeof(*t), WF_KIND_SCANNED) : NULL;
+    if (t == NULL)
         return NULL;
     struct wf_thread *thread = enter_running(&error);
     if (thread == NULL)
         return NULL;
-    struct ticker *t = wf_object_alloc(sizeof(*t));
-    if (t != NULL) {
-        t->channel = c;
-        t->timer.deadline_ns = wf_deadline_after(wf_now_ns(), d);
-        t->timer.period_ns = period;
-        t->timer.expire = send_tick;
-        t->timer.arg = t;
-        if (period > 0)
-            add_to_bucket(t);
-        wf_timer_arm(thread, &t->timer);
-    }
+    t->channel = c;
+    t->timer.deadline_ns = wf_deadline_after(wf_now_ns(), d);
+    t->timer.period_ns = period;
+    t->timer.expire = send_tick;
+    t->timer.arg = t;
+    add_to_bucket(t);
+    wf_timer_arm(thread, &t->timer);
     wf_leave(thread);
-    return t != NULL ? c : NULL;
+    return c;
 }
 
 WF_PUBLIC weft_chan(weft_time) weft_ticker_make(weft_duration d)

@@ -43,6 +43,8 @@ struct wf_hooks {
     void (*trace_print)(const uintptr_t *trace, size_t n);
     /* While the world is stopped: names what the rooms above the collector hold for the user. */
     void (*each_root)(void (*fn)(void *arg, const void *low, const void *high), void *arg);
+    /* The same for the local values of one routine or plain thread. */
+    void (*each_local)(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg);
     /* The same for the stacks that a routine in a coroutine has left to get there; its own ends at `high`. */
     void (*each_outer_stack)(const struct wf_routine *r, const void *high,
                              void (*fn)(void *arg, const void *low, const void *high), void *arg);

@@ -47,6 +47,7 @@
 #include "sched/retire.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
+#include "sched/world.h"
 #include "time/clock.h"
 
 enum {
@@ -529,7 +530,7 @@ static bool sleep_as(struct wf_thread *thread, struct wf_worker *worker, enum wf
     int timed_out = 0;
     wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0 && timed_out == 0 && wf_load_relaxed(&wf_threads.stopping) == 0)
-        timed_out = wf_futex_wait(&thread->wake, 0, deadline);
+        timed_out = wf_world_doze(thread, deadline);
     wf_doze_end(thread);
     if (claim_sleeper(worker, state)) {
         if (state == WF_WORKER_PARKED)

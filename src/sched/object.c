@@ -25,6 +25,7 @@ static struct {
     char *at, *end; /* lock */
     struct wf_object_chunk *chunks; /* lock */
     uint32_t n_chunks, chunks_size;
+    uint32_t open; /* lock: of the chunk that `at` is in, once there is one */
 } arena;
 
 /* Notes a chunk, for walks over all. In memory of its own: the chunks are all handed out. */
@@ -75,6 +76,9 @@ static bool add_chunk_locked(void)
     char *chunk = first ? map(FIRST_CHUNK) : map_huge_chunk();
     if (chunk == NULL)
         return false;
+    if (!first)
+        arena.chunks[arena.open].high = arena.end;
+    arena.open = arena.n_chunks;
     arena.at = chunk;
     arena.end = chunk + (first ? FIRST_CHUNK : CHUNK);
     note(chunk, (size_t)(arena.end - chunk));
@@ -134,6 +138,8 @@ void *wf_object_cell(struct wf_worker *worker)
 
 uint32_t wf_object_chunks(const struct wf_object_chunk **ret_chunks)
 {
+    if (arena.n_chunks != 0 && arena.end != NULL)
+        arena.chunks[arena.open].high = arena.at; /* as far as anything was handed out */
     *ret_chunks = arena.chunks;
     return arena.n_chunks;
 }

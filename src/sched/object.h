@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* object.h - memory of the handles that a user never frees: channels and futures.
+/* object.h - memory of the handles that a user never frees and that are no collected memory: futures, timers, scopes.
  *
- * This is the one place that says so: channels come from here and stay for the life
- * of the process; a future's cell is reused once it is detached and settled. The memory stays readable for ever, which
- * wf_wait_abort() relies on.
+ * This is the one place that says so: what comes from here stays for the life of the process; a future's cell is used again
+ * once it is detached and settled, a scope's when it is left. The memory stays readable for ever, which wf_wait_abort()
+ * relies on. All of it is a root. Channels are collected objects (chan/chan.h).
  */
 #ifndef WEFT_SCHED_OBJECT_H
 #define WEFT_SCHED_OBJECT_H

@@ -16,6 +16,7 @@
 #include "sched/place.h"
 #include "sched/sched.h"
 #include "sched/threads.h"
+#include "sched/world.h"
 #include "time/clock.h"
 
 /* ---- readying ---- */
@@ -108,7 +109,7 @@ static int foreign_sleep(struct wf_thread *thread, int64_t limit_ns, bool (*expi
     wf_doze_begin(thread); /* weft_stop waits for threads that are inside */
     while (wf_load_acquire(&thread->wake) == 0) {
         bool by_deadline = deadline_ns < limit_ns;
-        if (wf_futex_wait(&thread->wake, 0, by_deadline ? deadline_ns : limit_ns) == 0)
+        if (wf_world_doze(thread, by_deadline ? deadline_ns : limit_ns) == 0)
             continue;
         if (by_deadline) {
             deadline_ns = WF_FUTEX_FOREVER;

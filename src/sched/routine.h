@@ -67,6 +67,7 @@ enum wf_routine_flags {
     WF_VECTORS_SHIFT = 8,                                   /* fresh: 0 to 8 vector registers may hold arguments */
     WF_VECTORS_MASK = 15u << 8,
     WF_SCOPED = 1u << 12,       /* `frame` is not NULL: its waits may be ended by a scope or a deadline */
+    WF_LEAK_TOLD = 1u << 14,    /* set with the world stopped: debug/leaks.c has reported that nothing can wake it */
     WF_CHILD_ERROR = 1u << 13,  /* a scope's child whose function returns int: its error */
     /* Upper half: which pool it belongs to, exactly one bit of every routine. What a thread must not make runnable the
      * quick way is one mask, thread->slow_flags: WF_SPECIAL and the bits of the other pools; all bits without a worker. */

@@ -146,7 +146,7 @@ static bool wait_for_worker(struct wf_thread *thread)
     wf_pilot_wake(); /* [Z2] */
     wf_doze_begin(thread);
     while (wf_load_acquire(&thread->wake) == 0)
-        wf_futex_wait(&thread->wake, 0, WF_FUTEX_FOREVER);
+        wf_world_doze(thread, WF_FUTEX_FOREVER);
     wf_doze_end(thread);
     return thread->worker != NULL;
 }

@@ -45,6 +45,8 @@
 #include "stack/arena.h"
 #include "time/clock.h"
 
+/* Of cold memory, while walking over routines: descriptors, then the lines of their stacks, on their way into the cache. */
+enum { DESCRIPTORS_AHEAD = 24, STACKS_AHEAD = 12, STACK_LINES = 5 };
 enum { POLITE_NS = 5000, RESEND_NS = 1000000, SPINS = 200, RED_ZONE = 128, MOST_PATIENCE = 6 };
 static const size_t MAIN_STACK_GAP = (size_t)120 << 20; /* the kernel maps nothing so close below the main stack */
 static const int64_t PATIENCE_NS = 100000000; /* a busy machine deschedules threads for tens of them */
@@ -103,6 +105,7 @@ WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
         thread->stop_sp = wf_stack_pointer();
     thread->stop_context = NULL;
     wait_for_resume(thread);
+    wf_compiler_barrier(); /* not a tail call, which would first take the registers out of this frame again */
 }
 
 static void chain(int signal, siginfo_t *info, void *context)
@@ -518,9 +521,40 @@ void wf_world_resume(void)
     wf_futex_wake(&world.ended, INT32_MAX);
 }
 
-void wf_world_call_helpers(void)
+/* Not the stopped ones, which wait for `ended`. One that is only just about to sleep is missed: it does not help. */
+static unsigned wake_dozing(struct wf_spinlock *lock, struct wf_thread **first, unsigned n)
 {
-    wf_futex_wake(&world.ended, INT32_MAX); /* they look at wf_world_help again */
+    if (n == 0 || !wf_spinlock_try_lock(lock))
+        return 0;
+    unsigned n_woken = 0;
+    for (struct wf_thread *t = *first; t != NULL && n_woken < n; t = t->next_all)
+        if (wf_load_relaxed(&t->dozing) != 0 && wf_futex_wake(&t->wake, 1) == 1)
+            n_woken++;
+    wf_spinlock_unlock(lock);
+    return n_woken;
+}
+
+void wf_world_call_helpers(unsigned n)
+{
+    n -= (unsigned)wf_futex_wake(&world.ended, (int)n); /* they look at wf_world_help again */
+    n -= wake_dozing(&wf_threads.lock, &wf_threads.all, n);
+    wake_dozing(&wf_threads.foreign_lock, &wf_threads.foreign, n);
+}
+
+int wf_world_doze(struct wf_thread *thread, int64_t deadline_ns)
+{
+    int error = wf_futex_wait(&thread->wake, 0, deadline_ns);
+    if (WF_LIKELY(wf_load_relaxed(&wf_world_help) == NULL))
+        return error;
+    /* This stop has counted it as stopped. The next one must not while it helps: hence in_rt, which is seen by all before
+     * the locked instruction by which the helper joins the markers. */
+    wf_store_relaxed(&thread->in_rt, 1);
+    wf_compiler_barrier();
+    void (*help)(void) = wf_load_acquire(&wf_world_help);
+    if (help != NULL)
+        help();
+    wf_leave(thread);
+    return error;
 }
 
 void wf_world_unclaim(void)
@@ -659,6 +693,20 @@ static void each_stack(const struct wf_routine *r, const void *high, wf_range_fn
     wf_hooks.each_outer_stack(r, high, fn, arg);
 }
 
+/* What is waited on, and where the value goes, are kept by the wait itself: the waiting call has left nothing on the stack, and
+ * its caller may have no more use for either. */
+static void each_range_of_wait(struct wf_routine *r, wf_range_fn *fn, void *arg)
+{
+    uint64_t waits_on = wf_load_relaxed(&r->waits_on);
+    enum wf_wait_kind kind = wf_wait_kind_of(waits_on);
+    if (kind == WF_WAIT_NONE || kind == WF_WAIT_SELECT || kind == WF_WAIT_SLEEP_THREAD) /* no address */
+        return;
+    const void *kept[] = {wf_wait_object_of(waits_on), NULL};
+    if (kind == WF_WAIT_CHAN_SEND || kind == WF_WAIT_CHAN_RECV)
+        kept[1] = r->wait.waiter.elem;
+    fn(arg, kept, kept + WF_ARRAY_SIZE(kept));
+}
+
 static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
 {
     const ucontext_t *u = thread->stop_context;
@@ -713,13 +761,17 @@ void wf_world_each_range(wf_range_fn *fn, void *arg)
         each_range_of_thread(t, unloads, fn, arg);
     for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all) {
         each_range_of_thread(t, unloads, fn, arg);
+        wf_hooks.each_local(t->current, fn, arg);
+        each_range_of_wait(t->current, fn, arg);
         if (t->current->sp != NULL) /* else it has only just entered itself, and waits for the end of this stop */
             each_stack(t->current, t->stack_high, fn, arg);
     }
 }
 
-static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *arg)
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg)
 {
+    if (r->extra != NULL)
+        wf_hooks.each_local(r, fn, arg);
     if ((r->flags & WF_STARTED) == 0) {
         fn(arg, &r->start, &r->start + 1);
         if (r->extra != NULL && r->extra->words != NULL)
@@ -728,16 +780,42 @@ static void each_range_of_routine(struct wf_routine *r, wf_range_fn *fn, void *a
     }
     const void *high = (r->flags & WF_OWN_STACK) != 0 ? (const char *)r->extra->own_stack + r->extra->own_stack_size
                                                       : wf_arena_top(r->stack_slot);
+    each_range_of_wait(r, fn, arg);
     each_stack(r, high, fn, arg);
 }
 
-void wf_world_each_routine_range(wf_range_fn *fn, void *arg)
+uint32_t wf_world_routines(void)
 {
-    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
-    for (uint32_t i = 0; i < n; i++) {
+    return wf_n_workers != 0 ? wf_routines_count() : 0;
+}
+
+static void prefetch_descriptor(const struct wf_routine *r)
+{
+    __builtin_prefetch(r);
+    __builtin_prefetch(&r->wait.coro);
+}
+
+static void prefetch_stack(const struct wf_routine *r)
+{
+    const char *sp = r->sp; /* of a fresh one: the function; no harm done */
+    for (unsigned line = 0; line < STACK_LINES; line++)
+        __builtin_prefetch(sp + (size_t)line * 64);
+}
+
+void wf_world_each_routine_range(uint32_t from, uint32_t to, wf_range_fn *fn, void *arg)
+{
+    for (uint32_t i = from; i < to && i < from + DESCRIPTORS_AHEAD; i++)
+        prefetch_descriptor(wf_routine_at(i));
+    for (uint32_t i = from; i < to && i < from + STACKS_AHEAD; i++)
+        prefetch_stack(wf_routine_at(i));
+    for (uint32_t i = from; i < to; i++) {
         struct wf_routine *r = wf_routine_at(i);
+        if (i + DESCRIPTORS_AHEAD < to)
+            prefetch_descriptor(wf_routine_at(i + DESCRIPTORS_AHEAD));
+        if (i + STACKS_AHEAD < to)
+            prefetch_stack(wf_routine_at(i + STACKS_AHEAD));
         if (wf_load_relaxed(&r->id) != 0)
-            each_range_of_routine(r, fn, arg);
+            wf_world_each_range_of(r, fn, arg);
     }
 }
 

@@ -36,15 +36,22 @@ bool wf_world_stop(struct wf_thread *self, unsigned attempt);
 void wf_world_resume(void);
 /* Others may stop it now. */
 void wf_world_unclaim(void);
-/* wf_world_help has been set: those that sleep already are to see it. */
-void wf_world_call_helpers(void);
+/* wf_world_help has been set: wakes up to n of those that sleep, stopped or dozing, to see it. */
+void wf_world_call_helpers(unsigned n);
+/* What a dozing thread waits with for its `wake` to become other than 0; it helps meanwhile. As wf_futex_wait(); 0 may also
+ * mean nothing. */
+int wf_world_doze(struct wf_thread *thread, int64_t deadline_ns);
 
 /* While the world is stopped: calls fn for what may hold pointers of the user's: registers, thread-local variables and, of
  * plain threads, the stack; the stacks and captured arguments of all routines. Ranges of words. Other stacks that routines
  * are on top of (coroutines) are not among them. */
 typedef void wf_range_fn(void *arg, const void *low, const void *high);
 void wf_world_each_range(wf_range_fn *fn, void *arg);
-void wf_world_each_routine_range(wf_range_fn *fn, void *arg);
+/* Routines by index, [from, to) of those below wf_world_routines(): a share for each of several threads. */
+uint32_t wf_world_routines(void);
+void wf_world_each_routine_range(uint32_t from, uint32_t to, wf_range_fn *fn, void *arg);
+/* The same of one routine: with its local values, and what it waits on. */
+void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg);
 
 /* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
  * small stack, perhaps in a signal handler. */

@@ -117,18 +117,8 @@ void wf_locals_end(void)
     }
 }
 
-static void range_of(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
+void wf_locals_each_range(const struct wf_routine *r, void (*fn)(void *arg, const void *low, const void *high), void *arg)
 {
     if (r->extra != NULL && r->extra->n_locals > 0)
         fn(arg, r->extra->locals, r->extra->locals + r->extra->n_locals);
-}
-
-void wf_locals_each_range(void (*fn)(void *arg, const void *low, const void *high), void *arg)
-{
-    uint32_t n = wf_n_workers != 0 ? wf_routines_count() : 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (wf_load_relaxed(&wf_routine_at(i)->id) != 0)
-            range_of(wf_routine_at(i), fn, arg);
-    for (struct wf_thread *t = wf_threads.foreign; t != NULL; t = t->next_all)
-        range_of(t->current, fn, arg);
 }

@@ -5,6 +5,7 @@
 enum { WAKE_AT_A_TIME = 64 };
 
 struct wf_lot_bucket wf_lot_buckets[1 << WF_LOT_BITS];
+_Atomic uint32_t wf_lot_n_waking;
 
 /* Takes up to WAKE_AT_A_TIME out of q, linked by `next`, NULL at the end. */
 static struct wf_waiter *take_some(struct wf_lot_queue *q)
@@ -25,6 +26,7 @@ static struct wf_waiter *take_some(struct wf_lot_queue *q)
  * oldest is held back to the end. What a plain thread makes runnable runs in order. */
 void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, struct wf_lot_queue *moved)
 {
+    bool counted = false;
     struct wf_routine *oldest = thread->worker != NULL ? wf_lot_pop(moved) : NULL;
     for (;;) {
         struct wf_waiter *w = take_some(moved);
@@ -37,6 +39,9 @@ void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, s
         }
         if (!more)
             break;
+        if (!counted)
+            wf_add_relaxed(&wf_lot_n_waking, 1); /* relaxed: read with the world stopped */
+        counted = true;
         /* A million of them take a while: let whoever wants the worker have it in between. */
         wf_leave(thread);
         thread = wf_enter();
@@ -44,6 +49,8 @@ void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, s
     }
     if (oldest != NULL)
         wf_lot_wake(thread, oldest, 0);
+    if (counted)
+        wf_sub_relaxed(&wf_lot_n_waking, 1);
     wf_leave(thread);
 }
 

@@ -156,6 +156,9 @@ WF_INLINE void wf_lot_wake(struct wf_thread *thread, struct wf_routine *r, int r
     wf_ready(thread, r);
 }
 
+/* How many calls are letting many go, a few at a time: those that wait in `moved` queues are not what they seem. */
+extern _Atomic uint32_t wf_lot_n_waking;
+
 /* Lets all in `moved` go with 0, a few at a time, in order; releases `lock`, which the caller holds, and leaves the
  * runtime. `moved` lies in the caller's frame. As far as the scheduler keeps to its queues, they also run in order. */
 void wf_lot_wake_all_leave(struct wf_thread *thread, struct wf_spinlock *lock, struct wf_lot_queue *moved);

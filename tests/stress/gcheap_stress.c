@@ -96,7 +96,7 @@ static void check_object(const struct shadow *s)
 static void make(struct worker *w, struct shadow *s)
 {
     s->size = draw_size(w);
-    s->kind = (enum wf_kind)draw(w, WF_KIND_COUNT);
+    s->kind = (enum wf_kind)draw(w, WF_KIND_CHANNEL);
     s->object = s->kind == WF_KIND_TRACED ? wf_cache_alloc_traced(&w->cache, s->size, trace_edges)
                                           : wf_cache_alloc(&w->cache, s->size, s->kind);
     REQUIRE(s->object != NULL);

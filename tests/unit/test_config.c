@@ -166,10 +166,19 @@ Test(config, a_malformed_variable_ends_the_process_with_one_clear_line)
     expect_refusal("WEFT_SIM", "seed", "number");
 }
 
+Test(config, leak_may_wake)
+{
+    setenv("WEFT_DEBUG", "leak=wake", 1);
+    cr_assert_eq(load().leak, WF_LEAK_WAKE);
+    setenv("WEFT_DEBUG", "leak=0", 1);
+    cr_assert_eq(load().leak, WF_LEAK_OFF);
+}
+
 Test(config, a_malformed_debug_value_names_its_key_and_what_is_allowed)
 {
     expect_refusal("WEFT_DEBUG", "deadlock=maybe", "off, report or error");
     expect_refusal("WEFT_DEBUG", "locks=2", "locks=2");
+    expect_refusal("WEFT_DEBUG", "leak=2", "0, 1 or wake");
     expect_refusal("WEFT_DEBUG", "locks=1,dump=SIGNONE", "SIGNONE");
     expect_refusal("WEFT_DEBUG", "schedtrace=", "schedtrace");
     expect_refusal("WEFT_DEBUG", "arena=1K", "1MiB");

@@ -302,8 +302,7 @@ Test(gc_roots, the_buffer_of_a_channel)
     drain(c, MANY);
 }
 
-/* Disabled: what was received stays in the buffer until its place is used again. */
-Test(gc_roots, the_buffer_of_a_channel_forgets_what_was_received, .disabled = true)
+Test(gc_roots, the_buffer_of_a_channel_forgets_what_was_received)
 {
     weft_chan(struct node *) c = weft_chan_make(struct node *, MANY);
     fill(c);

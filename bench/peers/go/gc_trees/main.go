@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+
+// The Go peer of gc_trees.c, which says what is measured.
+package main
+
+import (
+	"weftbench/bench"
+	"weftbench/trees"
+)
+
+func main() {
+	bench.Init()
+	trees.Main(false)
+}
