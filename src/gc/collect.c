@@ -151,8 +151,7 @@ struct cycle {
     struct wf_thread *thread;
     void (*look)(void *arg);
     void *look_arg;
-    uint64_t seen;                  /* how many collections there had been: if there is another, ours is not needed, */
-    bool always;                    /* unless it is wanted for what it looks at */
+    uint64_t seen; /* how many collections there had been: another's will do */
     unsigned attempt;
     bool claimed, done;             /* claimed: at the latest attempt */
     size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
@@ -298,11 +297,6 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->closed = wf_now_ns();
 }
 
-static bool is_wanted(const struct cycle *c)
-{
-    return !c->done && (c->always || wf_load_relaxed(&stats.n_cycles) == c->seen);
-}
-
 /* dl_iterate_phdr() holds its lock while it calls this. The world is claimed only here, and given back before the lock is:
  * a callback of the user's that allocates holds the lock, too, and may have to wait for whoever has claimed the world. */
 static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
@@ -313,7 +307,7 @@ static int collect_locked(struct dl_phdr_info *info, size_t size, void *arg)
     if (!c->claimed)
         return 1; /* and no poll with the lock held */
     wf_doze_end(c->thread);
-    if (!is_wanted(c)) {
+    if (wf_load_relaxed(&stats.n_cycles) != c->seen) {
         wf_world_unclaim();
         return 1;
     }
@@ -382,9 +376,30 @@ static struct wf_thread *let_others_go_on(struct wf_thread *thread)
     return wf_enter();
 }
 
-/* After a collection of the caller's own: what is to be done while the world goes on. */
-static struct wf_thread *after_cycle(struct wf_thread *thread)
+/* Inside the runtime. c->done: the world is claimed, end_cycle() follows. Else there was a collection after c->seen, or it is
+ * to be tried again. */
+static WF_NOINLINE struct wf_thread *try_cycle(struct wf_thread *thread, struct cycle *c)
 {
+    __builtin_unwind_init();
+    c->thread = thread;
+    thread->current->sp = wf_stack_pointer();
+    wf_world_loader_begin();
+    wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
+    dl_iterate_phdr(collect_locked, c);
+    wf_world_loader_end();
+    if (!c->claimed) {
+        wf_doze_end(thread);
+        thread = wf_world_wait_unclaimed(thread);
+    } else if (!c->done && wf_load_relaxed(&stats.n_cycles) == c->seen) {
+        thread = let_others_go_on(thread);
+    }
+    return thread;
+}
+
+/* Inside the runtime, after a collection of the caller's own: what is to be done while the world goes on. */
+static struct wf_thread *end_cycle(struct wf_thread *thread, const struct cycle *c)
+{
+    note(c, wf_now_ns());
     wf_world_unclaim();
     if (WF_UNLIKELY(config.looked != NULL))
         thread = config.looked(thread);
@@ -392,32 +407,9 @@ static struct wf_thread *after_cycle(struct wf_thread *thread)
     return thread;
 }
 
-/* Inside the runtime; returns the thread that the caller is on afterwards. */
-static WF_NOINLINE struct wf_thread *run_cycle(struct wf_thread *thread, struct cycle *c)
+static struct cycle new_cycle(void)
 {
-    __builtin_unwind_init();
-    c->start = wf_now_ns();
-    c->given_up = wf_world_stats.given_up;
-    while (is_wanted(c)) {
-        c->thread = thread;
-        thread->current->sp = wf_stack_pointer();
-        wf_world_loader_begin();
-        wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
-        dl_iterate_phdr(collect_locked, c);
-        wf_world_loader_end();
-        if (!c->claimed) {
-            wf_doze_end(thread);
-            thread = wf_world_wait_unclaimed(thread);
-        } else if (is_wanted(c)) {
-            thread = let_others_go_on(thread);
-        }
-    }
-    if (c->done) {
-        note(c, wf_now_ns());
-        thread = after_cycle(thread);
-    }
-    wf_compiler_barrier(); /* not a tail call, which would first take the registers out of this frame again */
-    return thread;
+    return (struct cycle){.start = wf_now_ns(), .given_up = wf_world_stats.given_up};
 }
 
 /* Inside the runtime; returns the thread that the caller is on afterwards. `seen`: how many collections there had been when
@@ -425,8 +417,13 @@ static WF_NOINLINE struct wf_thread *run_cycle(struct wf_thread *thread, struct 
 static WF_NOINLINE struct wf_thread *collect(struct wf_thread *thread, uint64_t seen)
 {
     int saved = errno;
-    struct cycle c = {.seen = seen, .look = config.look};
-    thread = run_cycle(thread, &c);
+    struct cycle c = new_cycle();
+    c.look = config.look;
+    c.seen = seen;
+    while (wf_load_relaxed(&stats.n_cycles) == seen && !c.done)
+        thread = try_cycle(thread, &c);
+    if (c.done)
+        thread = end_cycle(thread, &c);
     wf_compiler_barrier();
     errno = saved;
     return thread;
@@ -705,8 +702,14 @@ void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
     int saved = errno;
     struct wf_thread *thread = wf_enter_without_start();
     if (cache_of(thread) != NULL) {
-        struct cycle c = {.always = true, .look = look, .look_arg = arg};
-        thread = run_cycle(thread, &c);
+        struct cycle c = new_cycle();
+        c.look = look;
+        c.look_arg = arg;
+        while (!c.done) {
+            c.seen = wf_gc_cycles();
+            thread = try_cycle(thread, &c);
+        }
+        thread = end_cycle(thread, &c);
     }
     wf_leave(thread);
     errno = saved;
