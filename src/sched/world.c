@@ -116,6 +116,16 @@ static void chain(int signal, siginfo_t *info, void *context)
         world.previous.sa_handler(signal);
 }
 
+/* The kernel reads the mask before it finds that there is no such way to set it. */
+static bool is_readable(const void *low, const void *high)
+{
+    enum { STEP = 4096 };
+    for (uintptr_t p = (uintptr_t)low & ~(uintptr_t)7; p < (uintptr_t)high; p = (p + STEP) & ~(uintptr_t)(STEP - 1))
+        if (syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != 0 && errno == EFAULT)
+            return false;
+    return true;
+}
+
 /* Whether the thread, outside the runtime, stands on the stack that its descriptors say. [W4] Not so for some instructions on
  * the way from one stack to another (into a coroutine and out of it, and where a fresh routine loads its arguments), and in
  * a handler of the user's on a signal stack: what it left behind begins who knows where. */
@@ -125,10 +135,12 @@ static bool stands_where_it_says(const struct wf_thread *thread, const char *pc,
     const char *low, *high;
     if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
         return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
-    /* Also at the end of a switch to a fresh routine: until it has loaded its arguments, wait.coro is one of them. */
     if (pc >= (const char *)(uintptr_t)wf_switch && pc < wf_entry_end)
-        return false;
+        return false; /* on the way to a fresh routine `wait` still holds its arguments */
     if (r->wait.coro != NULL) {
+        /* A sanitizer's hook is called on that way, from outside of the range. */
+        if ((WF_ASAN || WF_TSAN) && !is_readable(r->wait.coro, (const char *)r->wait.coro + 64))
+            return false;
         low = wf_hooks.coro_stack_low(r->wait.coro);
         high = (const char *)r->wait.coro;
     } else if ((r->flags & WF_FOREIGN) != 0) {
@@ -178,8 +190,10 @@ static void on_stop_signal(int signal, siginfo_t *info, void *context)
 #error "the stack pointer of an interrupted thread"
 #endif
     const char *late = called_late(thread, pc);
-    if (late == NULL && !stands_where_it_says(thread, pc, sp))
+    if (late == NULL && !stands_where_it_says(thread, pc, sp)) {
+        errno = saved;
         return; /* asked again soon */
+    }
     wf_perturb(); /* the initiator's look */
     thread->stop_sp = (void *)(uintptr_t)(late != NULL ? late : sp - RED_ZONE);
     thread->stop_context = u;
@@ -709,16 +723,6 @@ static void each_range_of(struct wf_thread *thread, wf_range_fn *fn, void *arg)
         memcpy(&size, (const char *)state + 468, sizeof(size));
     fn(arg, state, (const char *)state + size);
 #endif
-}
-
-/* The kernel reads the mask before it finds that there is no such way to set it. */
-static bool is_readable(const void *low, const void *high)
-{
-    enum { STEP = 4096 };
-    for (uintptr_t p = (uintptr_t)low & ~(uintptr_t)7; p < (uintptr_t)high; p = (p + STEP) & ~(uintptr_t)(STEP - 1))
-        if (syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != 0 && errno == EFAULT)
-            return false;
-    return true;
 }
 
 static int note_unloads(struct dl_phdr_info *info, size_t size, void *arg)

@@ -226,11 +226,13 @@ static void loop_and_end(void)
 Test(world, signals_that_get_lost_are_sent_again)
 {
     wf_world_tuning.lose_every = 2;
+    struct node *volatile n = make_node(1); /* with an empty heap nothing would be stopped */
     weft_go(loop_and_end);
     weft_go(loop_and_end);
     eventually(n_ready == 2);
     for (int i = 0; i < 30; i++)
         weft_gc();
+    cr_assert(is_node(n, 1));
     cr_assert_gt(wf_world_stats.resent, 0);
     cr_assert_geq(wf_world_stats.stops, 30);
     released = 1;
@@ -359,6 +361,7 @@ static void slow_one(void)
 Test(world, who_was_last_to_stop_is_known)
 {
     char text[96];
+    struct node *volatile n = make_node(1);
     weft_go(slow_one);
     eventually(n_ready == 1);
     uint64_t counted = 0;
@@ -369,6 +372,7 @@ Test(world, who_was_last_to_stop_is_known)
     cr_assert_eq(counted, wf_world_stats.stops);
     while (strstr(wf_world_last_to_stop(text, sizeof(text)), "(slow)") == NULL)
         weft_gc(); /* it may have stood still since the last time */
+    cr_assert(is_node(n, 1));
     released = 1;
     eventually(n_good == 1);
 }
@@ -467,6 +471,7 @@ static void *vanish(void *arg)
 Test(world, a_thread_that_ended_without_a_word_is_forgotten)
 {
     pthread_t thread;
+    struct node *volatile n = make_node(1);
     weft_gc();
     cr_assert_eq(pthread_create(&thread, NULL, vanish, NULL), 0);
     pthread_join(thread, NULL);
@@ -475,6 +480,7 @@ Test(world, a_thread_that_ended_without_a_word_is_forgotten)
     cr_assert_eq(wf_world_stats.vanished, 1);
     cr_assert_eq(wf_load_relaxed(&wf_threads.n_foreign), 1);
     weft_gc();
+    cr_assert(is_node(n, 1));
 }
 
 /* ---- fork ---- */
