@@ -120,7 +120,7 @@ int main(int argc, char **argv)
     read_stress_options(argc, argv);
     if (stress.workers != 0)
         require(weft_start(&(weft_config){.procs = stress.workers}) == 0);
-    unsigned rounds = stress.rounds != 0 ? stress.rounds : 60;
+    unsigned rounds = stress.rounds != 0 ? stress.rounds : 12;
     alarm(stress.stuck_after_seconds);
     pthread_t plain[2 * PLAIN];
     int n = 0;

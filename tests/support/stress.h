@@ -19,7 +19,7 @@ static struct {
     unsigned seconds;
     unsigned workers; /* 0: what the environment says */
     unsigned stuck_after_seconds;
-} stress = {.seconds = 3, .stuck_after_seconds = 60};
+} stress = {.seconds = 2, .stuck_after_seconds = 60};
 
 static inline void say_stuck(int signo)
 {
