@@ -7,6 +7,7 @@
  *   - other collected objects (not those from weft_alloc_data), channels and what is in them, arguments and results of
  *     routines, promises, routine-local values;
  *   - memory named by weft_root_add(), and weft_root() in a block that has not been left.
+ * One past the last byte counts in roots only: in other collected objects the pointer must point inside.
  * Not in: memory from malloc or mmap, files, pointers that are hidden (xored, compressed, at addresses that are no multiple
  * of 8), thread-local variables of libraries loaded by dlopen.
  *
@@ -103,7 +104,7 @@ static inline void weft_keep(const void *p)
 /* ---- roots ---- */
 
 /* Memory outside the collected heap that holds pointers: `size` bytes from addr, seen as words. The same range twice is one.
- * 0, -EINVAL (not aligned to 8, or size 0), -ENOMEM. */
+ * 0, -EINVAL (NULL, not aligned to 8, size 0, or past the end of the address space), -ENOMEM. */
 WEFT_API int weft_root_add(void *addr, size_t size);
 /* 0, -ENOENT. */
 WEFT_API int weft_root_remove(void *addr);
@@ -111,14 +112,16 @@ WEFT_API int weft_root_remove(void *addr);
 /* ---- what happens when objects are gone ---- */
 
 /* A handle that does not keep p alive: weft_weak_get gives p as long as it lives, then NULL. Handles are collected memory
- * themselves; the same p gives the same handle as long as somebody holds that. NULL when out of memory. */
+ * themselves; the same p gives the same handle as long as somebody holds that. weft_weak_make: NULL when out of memory; panics when
+ * p is no collected memory. weft_weak_get: NULL for NULL. */
 typedef struct weft_weak weft_weak;
 WEFT_API weft_weak *weft_weak_make(void *p);
 WEFT_API void *weft_weak_get(weft_weak *w);
 
 /* Runs fn(arg) once in a routine of its own after p is gone (not while some other routine waits for memory, and never inside
- * another call). `arg` is kept alive if it points into an object; it must not lead to p, or p stays for ever. Several for one object run in no certain
- * order. Not run at the end of the process. Panics when p is no collected memory, or out of memory. */
+ * another call). `arg` is kept alive if it points into an object; it must not lead to p, or p stays for ever. Several for one
+ * object run in no certain order. Not run at the end of the process; what is due when the runtime does not run waits for the
+ * next weft_start(). Starts the runtime if need be. Panics when p is no collected memory, fn is NULL, or out of memory. */
 WEFT_API void weft_cleanup(void *p, void (*fn)(void *arg), void *arg);
 
 /* Memory outside the heap that lives and dies with p: `bytes` more (or less) of it count when the next collection is
@@ -161,7 +164,7 @@ static inline void weft__keep_root(void *guard)
 
 /* T *weft_new_traced(T, void trace(void *object, weft_visitor *v)): only the pointers that `trace` visits count. It is
  * called while the world stands still, perhaps in a signal handler: it must only look at the object and call
- * weft_visit(). */
+ * weft_visit(). NULL: none of its pointers count. */
 #define weft_new_traced(T, trace) ((__typeof__(T) *)weft__alloc_traced(sizeof(__typeof__(T)), trace))
 
 /* weft_root(p); as a declaration in a block: what p points to now stays alive until the block is left, in any way. */

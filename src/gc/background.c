@@ -14,6 +14,7 @@
  */
 #include "gc/background.h"
 
+#include "gc/cleanup.h"
 #include "gc/collect.h"
 #include "gc/pacer.h"
 #include "gc/units.h"
@@ -55,7 +56,7 @@ static bool garbage_is_possible(void)
 
 bool wf_background_wanted(void)
 {
-    return garbage_is_possible() || too_much_is_resident();
+    return garbage_is_possible() || too_much_is_resident() || wf_cleanups_wanted();
 }
 
 void wf_background_release(int64_t now_ns)
@@ -79,6 +80,8 @@ void wf_background_collect(struct wf_thread *pilot, int64_t now_ns, bool idle)
 {
     static const struct weft__site site = {__FILE__, "collection of an idle program", __LINE__};
     int64_t allocated = wf_load_relaxed(&wf_heap.allocated_since);
+    if (wf_load_seq_cst(&wf_born_pending) == 0) /* as below */
+        wf_cleanups_start(pilot);
     if (!idle || !garbage_is_possible()) {
         background.quiet_since_ns = 0;
     } else if (background.quiet_since_ns == 0 || allocated != background.seen_allocated) {

@@ -23,6 +23,7 @@
 #include "gc/mark.h"
 #include "gc/memory.h"
 #include "gc/pacer.h"
+#include "sched/hooks.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
 
@@ -62,8 +63,8 @@ static struct {
     struct special *free;
     struct slab *slabs;
     struct special *due; /* cleanups to be run; their objects are gone */
-    bool running;        /* a routine runs them */
-    _Atomic uint32_t wanted; /* a hint: `due` is not empty, and no routine runs them */
+    bool coming;         /* a routine is on its way to take the first of them */
+    _Atomic uint32_t wanted; /* a hint: `due` is not empty, and no routine is coming */
     _Atomic int64_t external_bytes;
 } all;
 
@@ -151,7 +152,7 @@ static void settle_locked(struct special *s, bool handle_lives)
         s->kind = DUE;
         s->next = all.due;
         all.due = s;
-        wf_store_relaxed(&all.wanted, !all.running);
+        wf_store_relaxed(&all.wanted, !all.coming);
         return;
     }
     if (s->kind == EXTERNAL)
@@ -236,6 +237,8 @@ WF_PUBLIC weft_weak *weft_weak_make(void *p)
 /* Inside the runtime no collection can come between the look and the return. */
 WF_PUBLIC void *weft_weak_get(weft_weak *w)
 {
+    if (w == NULL)
+        return NULL;
     struct wf_thread *thread = wf_enter_without_start();
     uintptr_t hidden = wf_load_relaxed(&w->hidden);
     void *p = hidden != 0 ? shown(hidden) : NULL;
@@ -244,9 +247,14 @@ WF_PUBLIC void *weft_weak_get(weft_weak *w)
     return p;
 }
 
+/* Starts the runtime: a program that only allocates has no other reason to, and its cleanups would never run. */
 WF_PUBLIC void weft_cleanup(void *p, void (*fn)(void *arg), void *arg)
 {
     struct wf_cell cell;
+    if (fn == NULL)
+        wf_misuse("weft_cleanup(%p): no function", p);
+    if (WF_UNLIKELY(wf_n_workers == 0))
+        wf_hooks.ensure_started(); /* refused: they wait until it is */
     struct wf_thread *thread = enter_with("weft_cleanup", p, &cell);
     wf_spinlock_lock(&all.lock);
     struct special *s = add_locked(key_of(&cell), CLEANUP);
@@ -429,47 +437,58 @@ void wf_cleanups_look(void)
 
 /* ---- running them ---- */
 
-static bool take_due(struct special *ret_special)
+/* Each in a routine of its own, which starts the next one's before it calls the user's function: that may wait, panic, or end
+ * its routine, and then holds up nobody. */
+static void run_next(void *unused)
 {
+    struct special s = {0};
+    (void)unused;
     struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&all.lock);
-    struct special *s = all.due;
-    if (s != NULL) {
-        *ret_special = *s;
-        all.due = s->next;
-        discard_locked(s);
-    } else {
-        all.running = false;
+    struct special *first = all.due;
+    if (first != NULL) {
+        s = *first;
+        all.due = first->next;
+        discard_locked(first);
     }
+    all.coming = false;
+    wf_store_relaxed(&all.wanted, all.due != NULL);
     wf_spinlock_unlock(&all.lock);
+    wf_cleanups_start(thread);
     wf_leave(thread);
-    return s != NULL;
-}
-
-static void run_due(void *unused)
-{
-    struct special s;
-    (void)unused;
-    while (take_due(&s))
+    if (first != NULL)
         s.fn(s.arg);
 }
 
 static WF_NOINLINE void start(struct wf_thread *thread)
 {
-    static const struct weft__site site = {__FILE__, "cleanups", __LINE__};
+    static const struct weft__site site = {__FILE__, "cleanup", __LINE__};
     if (wf_n_workers == 0)
-        return; /* after the runtime has been started */
+        return; /* the pilot, when there is one again */
     wf_spinlock_lock(&all.lock);
-    bool wanted = all.due != NULL && !all.running;
-    all.running |= wanted;
+    bool wanted = all.due != NULL && !all.coming;
+    all.coming |= wanted;
     wf_store_relaxed(&all.wanted, 0);
     wf_spinlock_unlock(&all.lock);
-    if (wanted && wf_spawn_call(thread, &site, run_due, NULL) != 0) {
+    if (wanted && wf_spawn_call(thread, &site, run_next, NULL) != 0) {
         wf_spinlock_lock(&all.lock);
-        all.running = false;
+        all.coming = false;
         wf_store_relaxed(&all.wanted, 1); /* at the next opportunity */
         wf_spinlock_unlock(&all.lock);
     }
+}
+
+void wf_cleanups_restart(void)
+{
+    wf_spinlock_lock(&all.lock);
+    all.coming = false;
+    wf_store_relaxed(&all.wanted, all.due != NULL);
+    wf_spinlock_unlock(&all.lock);
+}
+
+bool wf_cleanups_wanted(void)
+{
+    return wf_load_relaxed(&all.wanted) != 0;
 }
 
 void wf_cleanups_start(struct wf_thread *thread)

@@ -19,6 +19,10 @@ void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void 
 void wf_cleanups_look(void);
 /* The world goes on, or an object was freed: lets a routine run what is due. Inside the runtime. One load if nothing is. */
 void wf_cleanups_start(struct wf_thread *thread);
+/* There is something for the call above to do: nobody did it yet, because the runtime did not run, or there was no memory. */
+bool wf_cleanups_wanted(void);
+/* There are no routines: one that a plain thread started while weft_stop() went on may never have run. */
+void wf_cleanups_restart(void);
 
 /* The object that begins at p, in a span that has specials, is about to be freed: as if a collection had found it dead.
  * False: p is a weak handle in use, and not to be freed. Inside the runtime. */

@@ -100,6 +100,7 @@ void wf_gc_configure(const struct wf_gc_config *wanted)
         wf_pacer_configure(&(struct wf_pacer_config){config.percent, config.limit_bytes, config.hint_bytes});
     make_heap_locked(); /* before stacks take what address space there is; refused: tried again when it is needed */
     wf_spinlock_unlock(&caches.lock);
+    wf_cleanups_restart();
 }
 
 static WF_NOINLINE struct wf_cache *make_cache(struct wf_thread *thread)
@@ -523,7 +524,7 @@ static bool had_room(size_t size)
 
 static void *alloc_from(struct wf_cache *cache, size_t size, enum wf_kind kind, wf_trace_fn trace)
 {
-    return trace != NULL ? wf_cache_alloc_traced(cache, size, trace) : wf_cache_alloc(cache, size, kind);
+    return kind == WF_KIND_TRACED ? wf_cache_alloc_traced(cache, size, trace) : wf_cache_alloc(cache, size, kind);
 }
 
 /* What is left to be said about a request is said by collections: none, if it could never be granted. */
@@ -739,7 +740,8 @@ WF_PUBLIC void weft_gc_stats(weft_gc_info *out)
     out->heap_bytes = heap.used_bytes;
     int64_t allocated = wf_load_relaxed(&wf_heap.allocated_since);
     out->allocated_bytes = allocated > 0 ? (size_t)allocated : 0;
-    out->external_bytes = (size_t)wf_external_bytes();
+    int64_t external = wf_external_bytes();
+    out->external_bytes = external > 0 ? (size_t)external : 0;
     out->goal_bytes = caches.heap_ready ? goal_bytes() : SIZE_MAX;
     out->limit_bytes = config.limit_bytes;
     wf_world_unclaim();

@@ -82,7 +82,7 @@ static int add_locked(uintptr_t address, size_t size)
 
 WF_PUBLIC int weft_root_add(void *addr, size_t size)
 {
-    if ((uintptr_t)addr % sizeof(void *) != 0 || addr == NULL || size == 0)
+    if ((uintptr_t)addr % sizeof(void *) != 0 || addr == NULL || size == 0 || size > UINTPTR_MAX - (uintptr_t)addr)
         return -EINVAL;
     struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&table.lock);

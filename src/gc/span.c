@@ -206,7 +206,9 @@ bool wf_heap_find(uintptr_t word, struct wf_cell *ret_cell)
 bool wf_heap_find_object(const void *p, struct wf_cell *ret_cell)
 {
     uintptr_t word = (uintptr_t)p;
-    return wf_heap_find(word, ret_cell) || (word % WF_GRAIN == 0 && wf_heap_find(word - 1, ret_cell));
+    if (wf_heap_find(word, ret_cell) && (char *)p >= ret_cell->start)
+        return true;
+    return word % WF_GRAIN == 0 && wf_heap_find(word - 1, ret_cell) && (char *)p >= ret_cell->start;
 }
 
 size_t wf_heap_size_of(const void *p)

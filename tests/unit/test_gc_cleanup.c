@@ -309,3 +309,112 @@ Test(gc_cleanup, retired_workers_leave_theirs_to_others)
     pthread_join(t, NULL);
     cr_assert_leq(number, 8);
 }
+
+/* ---- cleanups that do not come back ---- */
+
+static void end_routine(void *arg)
+{
+    count(arg);
+    weft_exit();
+}
+
+static void wait_for_stop(void *arg)
+{
+    while (weft_sleep(WEFT_HOUR) != -ECANCELED)
+        ;
+    count(arg);
+}
+
+static WF_NOINLINE void free_with_cleanup(void (*fn)(void *), unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char *p = weft_alloc(64);
+        weft_cleanup(p, fn, NULL);
+        weft_free(p);
+    }
+}
+
+Test(gc_cleanup, one_that_ends_its_routine_or_waits_holds_up_no_other)
+{
+    free_with_cleanup(end_routine, 3);
+    free_with_cleanup(count, 3);
+    cr_assert(cleaned(6));
+    free_with_cleanup(wait_for_stop, 3);
+    free_with_cleanup(count, 3);
+    cr_assert(cleaned(9));
+    cr_assert_eq(weft_stop(), 0);
+    cr_assert(cleaned(12));
+}
+
+/* A plain thread that uses nothing else of weft, and does not wait in it either. */
+Test(gc_cleanup, they_run_in_a_program_that_only_allocates)
+{
+    int64_t end = clock_ns() + INT64_C(5000000000);
+    free_with_cleanup(count, 10);
+    while (atomic_load(&n_cleaned) < 10 && clock_ns() < end)
+        pause_thread_ms(1);
+    cr_assert_eq(atomic_load(&n_cleaned), 10);
+}
+
+Test(gc_cleanup, what_is_due_while_the_runtime_does_not_run_waits_for_it)
+{
+    static char *objects[10];
+    int64_t end = clock_ns() + INT64_C(5000000000);
+    for (int i = 0; i < 10; i++) {
+        objects[i] = weft_alloc(64);
+        weft_cleanup(objects[i], count, NULL);
+    }
+    cr_assert_eq(weft_stop(), 0);
+    for (int i = 0; i < 10; i++)
+        weft_free(objects[i]);
+    pause_thread_ms(10);
+    cr_assert_eq(atomic_load(&n_cleaned), 0);
+    cr_assert_eq(weft_start(NULL), 0);
+    while (atomic_load(&n_cleaned) < 10 && clock_ns() < end)
+        pause_thread_ms(1);
+    cr_assert_eq(atomic_load(&n_cleaned), 10);
+}
+
+/* ---- strange arguments ---- */
+
+static void cleanup_without_function(void)
+{
+    weft_cleanup(weft_alloc(16), NULL, NULL);
+}
+
+static void visit_nothing(void *object, weft_visitor *v)
+{
+    (void)object, (void)v;
+}
+
+Test(gc_cleanup, strange_arguments_are_answered)
+{
+    static void *words[4];
+    expect_panic(weft_try(cleanup_without_function), "weft_cleanup");
+    cr_assert_null(weft_weak_get(NULL));
+    cr_assert_eq(weft_root_add(words, SIZE_MAX), -EINVAL);
+    cr_assert_eq(weft_root_add(words, SIZE_MAX - (uintptr_t)words + 1), -EINVAL);
+    struct node *untraced = weft_new_traced(struct node, NULL);
+    untraced->next = (struct node *)(void *)words; /* no function to be called */
+    cr_assert_eq(weft_base(untraced), untraced);
+    weft_gc();
+    cr_assert_eq(untraced->next, (void *)words);
+    char *p = weft_alloc(16);
+    weft_external(p, -100);
+    cr_assert_eq(info().external_bytes, 0);
+    weft_keep(p);
+}
+
+/* In front of a traced object lies its function: one past the end of another. */
+Test(gc_cleanup, the_end_of_a_traced_object_is_not_its_neighbours)
+{
+    struct node *t[40];
+    for (int i = 0; i < 40; i++)
+        t[i] = weft_new_traced(struct node, visit_nothing);
+    for (int i = 0; i < 40; i++) {
+        char *past = (char *)t[i] + weft_size(t[i]);
+        void *base = weft_base(past);
+        cr_assert(base == NULL || base == t[i], "%d", i);
+    }
+    cr_assert_eq(weft_base((char *)t[20] + weft_size(t[20])), t[20]);
+}
