@@ -118,10 +118,12 @@ typedef struct weft_weak weft_weak;
 WEFT_API weft_weak *weft_weak_make(void *p);
 WEFT_API void *weft_weak_get(weft_weak *w);
 
-/* Runs fn(arg) once in a routine of its own after p is gone (not while some other routine waits for memory, and never inside
- * another call). `arg` is kept alive if it points into an object; it must not lead to p, or p stays for ever. Several for one
- * object run in no certain order. Not run at the end of the process; what is due when the runtime does not run waits for the
- * next weft_start(). Starts the runtime if need be. Panics when p is no collected memory, fn is NULL, or out of memory. */
+/* Runs fn(arg) once after p is gone, in a routine for cleanups (not while some other routine waits for memory, and never inside
+ * another call). That runs them one after the other; if one waits, computes for long, or ends it (weft_exit, a panic that does
+ * not end the process), another goes on with the rest some 20 ms later. `arg` is kept alive if it points into an object; it
+ * must not lead to p, or p stays for ever. In no certain order. Not run at the end of the process; what is due when the
+ * runtime does not run waits for the next weft_start(). Starts the runtime if need be. Panics when p is no collected memory,
+ * fn is NULL, or out of memory. */
 WEFT_API void weft_cleanup(void *p, void (*fn)(void *arg), void *arg);
 
 /* Memory outside the heap that lives and dies with p: `bytes` more (or less) of it count when the next collection is

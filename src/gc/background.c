@@ -56,7 +56,7 @@ static bool garbage_is_possible(void)
 
 bool wf_background_wanted(void)
 {
-    return garbage_is_possible() || too_much_is_resident() || wf_cleanups_wanted();
+    return garbage_is_possible() || too_much_is_resident() || wf_cleanups_are_due();
 }
 
 void wf_background_release(int64_t now_ns)
@@ -81,7 +81,7 @@ void wf_background_collect(struct wf_thread *pilot, int64_t now_ns, bool idle)
     static const struct weft__site site = {__FILE__, "collection of an idle program", __LINE__};
     int64_t allocated = wf_load_relaxed(&wf_heap.allocated_since);
     if (wf_load_seq_cst(&wf_born_pending) == 0) /* as below */
-        wf_cleanups_start(pilot);
+        wf_cleanups_watch(pilot, now_ns);
     if (!idle || !garbage_is_possible()) {
         background.quiet_since_ns = 0;
     } else if (background.quiet_since_ns == 0 || allocated != background.seen_allocated) {

@@ -24,10 +24,11 @@
 #include "gc/memory.h"
 #include "gc/pacer.h"
 #include "sched/hooks.h"
+#include "sched/pilot.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
 
-enum { SLAB_BYTES = 64 << 10, LEAST_CHAINS = 1 << 10 };
+enum { SLAB_BYTES = 64 << 10, LEAST_CHAINS = 1 << 10, STUCK_NS = 10000000 };
 
 struct weft_weak {
     _Atomic uintptr_t hidden; /* complement of the pointer; 0: its object is gone */
@@ -62,9 +63,11 @@ static struct {
     size_t n;                /* in chains */
     struct special *free;
     struct slab *slabs;
-    struct special *due; /* cleanups to be run; their objects are gone */
-    bool coming;         /* a routine is on its way to take the first of them */
-    _Atomic uint32_t wanted; /* a hint: `due` is not empty, and no routine is coming */
+    _Atomic(struct special *) due; /* cleanups to be run; their objects are gone. Without the lock: a hint */
+    bool running;                  /* a routine runs them */
+    _Atomic uint32_t wanted;       /* a hint: `due` is not empty, and no routine runs them */
+    uint64_t n_taken, n_taken_before; /* off `due`, for ever; when the pilot last saw that change */
+    int64_t taken_since_ns;           /* ... and when that was */
     _Atomic int64_t external_bytes;
 } all;
 
@@ -150,9 +153,9 @@ static void settle_locked(struct special *s, bool handle_lives)
 {
     if (s->kind == CLEANUP) {
         s->kind = DUE;
-        s->next = all.due;
-        all.due = s;
-        wf_store_relaxed(&all.wanted, !all.coming);
+        s->next = wf_load_relaxed(&all.due);
+        wf_store_relaxed(&all.due, s);
+        wf_store_relaxed(&all.wanted, !all.running);
         return;
     }
     if (s->kind == EXTERNAL)
@@ -437,58 +440,88 @@ void wf_cleanups_look(void)
 
 /* ---- running them ---- */
 
-/* Each in a routine of its own, which starts the next one's before it calls the user's function: that may wait, panic, or end
- * its routine, and then holds up nobody. */
-static void run_next(void *unused)
+/* One routine runs them one after the other: a collection may find a million. The user's function may wait, end its
+ * routine, or panic; then the pilot sees that nothing moves, and starts another routine for the rest. */
+
+static bool take_due(struct special *ret_special)
 {
-    struct special s = {0};
-    (void)unused;
     struct wf_thread *thread = wf_enter_without_start();
     wf_spinlock_lock(&all.lock);
-    struct special *first = all.due;
-    if (first != NULL) {
-        s = *first;
-        all.due = first->next;
-        discard_locked(first);
+    struct special *s = wf_load_relaxed(&all.due);
+    if (s != NULL) {
+        *ret_special = *s;
+        wf_store_relaxed(&all.due, s->next);
+        all.n_taken++;
+        discard_locked(s);
+    } else {
+        all.running = false;
     }
-    all.coming = false;
-    wf_store_relaxed(&all.wanted, all.due != NULL);
     wf_spinlock_unlock(&all.lock);
-    wf_cleanups_start(thread);
     wf_leave(thread);
-    if (first != NULL)
+    return s != NULL;
+}
+
+static void run_due(void *unused)
+{
+    struct special s;
+    (void)unused;
+    while (take_due(&s))
         s.fn(s.arg);
+}
+
+/* Lock. Nobody runs what is due. */
+static void want_locked(void)
+{
+    all.running = false;
+    wf_store_relaxed(&all.wanted, wf_load_relaxed(&all.due) != NULL);
 }
 
 static WF_NOINLINE void start(struct wf_thread *thread)
 {
-    static const struct weft__site site = {__FILE__, "cleanup", __LINE__};
+    static const struct weft__site site = {__FILE__, "cleanups", __LINE__};
     if (wf_n_workers == 0)
         return; /* the pilot, when there is one again */
     wf_spinlock_lock(&all.lock);
-    bool wanted = all.due != NULL && !all.coming;
-    all.coming |= wanted;
+    bool wanted = wf_load_relaxed(&all.due) != NULL && !all.running;
+    all.running |= wanted;
     wf_store_relaxed(&all.wanted, 0);
     wf_spinlock_unlock(&all.lock);
-    if (wanted && wf_spawn_call(thread, &site, run_next, NULL) != 0) {
+    if (!wanted)
+        return;
+    if (wf_spawn_call(thread, &site, run_due, NULL) != 0) {
         wf_spinlock_lock(&all.lock);
-        all.coming = false;
-        wf_store_relaxed(&all.wanted, 1); /* at the next opportunity */
+        want_locked(); /* at the next opportunity */
         wf_spinlock_unlock(&all.lock);
     }
+    wf_pilot_wake(); /* [Z2] it is to watch over them */
+}
+
+bool wf_cleanups_are_due(void)
+{
+    return wf_load_relaxed(&all.due) != NULL;
+}
+
+void wf_cleanups_watch(struct wf_thread *pilot, int64_t now_ns)
+{
+    if (!wf_cleanups_are_due())
+        return;
+    wf_spinlock_lock(&all.lock);
+    if (all.n_taken != all.n_taken_before || all.taken_since_ns == 0) {
+        all.n_taken_before = all.n_taken;
+        all.taken_since_ns = now_ns;
+    } else if (now_ns - all.taken_since_ns >= STUCK_NS) {
+        all.taken_since_ns = now_ns;
+        want_locked();
+    }
+    wf_spinlock_unlock(&all.lock);
+    wf_cleanups_start(pilot);
 }
 
 void wf_cleanups_restart(void)
 {
     wf_spinlock_lock(&all.lock);
-    all.coming = false;
-    wf_store_relaxed(&all.wanted, all.due != NULL);
+    want_locked();
     wf_spinlock_unlock(&all.lock);
-}
-
-bool wf_cleanups_wanted(void)
-{
-    return wf_load_relaxed(&all.wanted) != 0;
 }
 
 void wf_cleanups_start(struct wf_thread *thread)

@@ -19,8 +19,10 @@ void wf_cleanups_each_weak(void (*fn)(void *arg, const void *handle, const void 
 void wf_cleanups_look(void);
 /* The world goes on, or an object was freed: lets a routine run what is due. Inside the runtime. One load if nothing is. */
 void wf_cleanups_start(struct wf_thread *thread);
-/* There is something for the call above to do: nobody did it yet, because the runtime did not run, or there was no memory. */
-bool wf_cleanups_wanted(void);
+bool wf_cleanups_are_due(void);
+/* In each round of the pilot: starts a routine for what is due if nobody could before (the runtime did not run, or there was no
+ * memory), or if the one that runs them waits, or has ended. Inside the runtime. */
+void wf_cleanups_watch(struct wf_thread *pilot, int64_t now_ns);
 /* There are no routines: one that a plain thread started while weft_stop() went on may never have run. */
 void wf_cleanups_restart(void);
 
