@@ -53,6 +53,7 @@ static struct {
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 _Atomic int32_t wf_born_pending;
+_Atomic uint32_t wf_spawn_closed;
 
 static int ensure_started(void);
 static void ensure_prepared(void);
@@ -385,6 +386,7 @@ static void tear_down(void)
     wf_routines_fini();
     wf_arena_fini();
     wf_store_relaxed(&wf_born_pending, 0);
+    wf_store_relaxed(&wf_spawn_closed, 0);
 }
 
 WF_PUBLIC int weft_stop(void)
@@ -414,7 +416,8 @@ WF_PUBLIC int weft_stop(void)
     clear_timers();
     wf_pools_leave();
     thread = wf_enter();
-    while (!wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
+    wf_store_seq_cst(&wf_spawn_closed, 1); /* [K1] who is not inside from now on starts no routine */
+    while (plain_thread_inside(thread) || !wf_idle_all_parked() || live_routines() > 0 || plain_thread_inside(thread)) {
         end_all_waits(thread);
         wf_leave(thread);
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);

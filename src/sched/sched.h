@@ -26,5 +26,8 @@ bool wf_sleep_thread_abort(struct wf_routine *r, void *object);
 
 /* What `pending` of a new routine is: -ECANCELED once weft_stop has begun. */
 extern _Atomic int32_t wf_born_pending;
+/* 1: weft_stop has seen all routines end, and only they could start more: those who are none get -ECANCELED. [K1] set before
+ * a heavy fence and a look at who is inside the runtime; [K2] read inside. */
+extern _Atomic uint32_t wf_spawn_closed;
 
 #endif

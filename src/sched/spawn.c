@@ -31,6 +31,12 @@ static uint64_t new_id(struct wf_worker *worker)
     return worker->next_id++;
 }
 
+/* A plain thread, or the pilot, while weft_stop takes away what would run its routine. */
+WF_INLINE bool is_too_late(const struct wf_thread *thread)
+{
+    return WF_UNLIKELY(thread->worker == NULL) && wf_load_seq_cst(&wf_spawn_closed) != 0; /* [K2] */
+}
+
 /* A descriptor with everything but the call filled in; NULL when there is none. */
 WF_INLINE struct wf_routine *take_descriptor(struct wf_thread *thread, const struct weft__site *site)
 {
@@ -158,6 +164,8 @@ WF_INLINE void count_started(struct wf_worker *worker, struct wf_routine *r, boo
 WF_INLINE int spawn(struct wf_thread *thread, const struct wf_captured *frame, struct weft__go *go, bool with_attributes)
 {
     struct wf_worker *worker = thread->worker;
+    if (is_too_late(thread))
+        return -ECANCELED;
     struct wf_routine *r = take_descriptor(thread, go->site);
     if (WF_UNLIKELY(r == NULL))
         return -ENOMEM;
@@ -213,6 +221,8 @@ void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 
 int wf_spawn_call(struct wf_thread *thread, const struct weft__site *site, void (*fn)(void *), void *arg)
 {
+    if (is_too_late(thread))
+        return -ECANCELED;
     struct wf_routine *r = take_descriptor(thread, site);
     if (r == NULL)
         return -ENOMEM;

@@ -667,6 +667,37 @@ Test(fork, a_child_born_while_it_is_stopped_may_use_it, .timeout = 60)
     cr_assert_eq(e.exit_status, 0, "%s", e.text);
 }
 
+/* ---- plain threads that do not know that the runtime is being stopped ---- */
+
+static atomic_uint accepted, refused;
+
+static void *start_beside_stop(void *unused)
+{
+    (void)unused;
+    while (!atomic_load(&over)) {
+        int result = weft_go(end);
+        require(result == 0 || result == -ECANCELED);
+        atomic_fetch_add(result == 0 ? &accepted : &refused, 1);
+    }
+    return NULL;
+}
+
+Test(runtime, what_plain_threads_start_beside_a_stop_runs_or_is_refused, .timeout = 60)
+{
+    pthread_t threads[3];
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, start_beside_stop, NULL), 0);
+    int64_t until = weft_now() + WEFT_SEC;
+    while (weft_now() < until)
+        cr_assert_eq(weft_stop(), 0);
+    atomic_store(&over, true);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    cr_assert_eq(weft_stop(), 0);
+    cr_assert_gt(atomic_load(&accepted), 0);
+    cr_assert_eq(atomic_load(&ended), atomic_load(&accepted));
+}
+
 /* ---- limits ---- */
 
 static void park_until_closed(weft_chan(int) c)
