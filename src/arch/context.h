@@ -41,8 +41,8 @@ void *wf_context_prepare(struct wf_routine *fresh, void *top, void (*fn)(void), 
 /* The first function on every routine's stack: where its frames end. */
 void wf_entry(void);
 
-/* From wf_switch() to here a fresh routine's arguments may be still to be loaded: it is outside the runtime, and its record is
- * not yet that of a started one. */
+/* From wf_switch() to here a fresh routine's arguments are loaded: it is outside the runtime, and its record is not
+ * yet that of a started one. */
 extern const char wf_entry_end[];
 
 /* The stub behind weft_go and weft_async: r10 holds a struct weft__go *. Calls wf_capture_call with the frame. */

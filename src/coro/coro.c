@@ -90,6 +90,19 @@ static void delist(struct weft_coro *c)
     wf_leave(thread);
 }
 
+void wf_coros_clear(void)
+{
+    struct wf_link *link = coros.ring.next;
+    while (link != NULL && link != &coros.ring) {
+        struct weft_coro *c = wf_container_of(link, struct weft_coro, all);
+        link = link->next;
+        if (c->own_stack != NULL)
+            continue;
+        c->all.prev->next = c->all.next;
+        c->all.next->prev = c->all.prev;
+    }
+}
+
 void wf_coro_each_stack(void (*fn)(void *arg, const void *low, const void *high), void *arg)
 {
     for (struct wf_link *link = coros.ring.next; link != NULL && link != &coros.ring; link = link->next) {

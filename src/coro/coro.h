@@ -56,6 +56,9 @@ void wf_coro_each_outer_stack(const struct wf_routine *r, const void *high,
                               void (*fn)(void *arg, const void *low, const void *high), void *arg);
 void wf_coro_each_stack(void (*fn)(void *arg, const void *low, const void *high), void *arg);
 
+/* The runtime stops, and the stacks of the default class go: those that workers keep for the next are forgotten. */
+void wf_coros_clear(void);
+
 /* Lowest usable address of its stack. */
 const char *wf_coro_stack_low(const struct weft_coro *c);
 

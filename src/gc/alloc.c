@@ -117,6 +117,9 @@ static void take_line(struct wf_cache_slot *slot, struct wf_cache_cursor *cursor
     slot->clear = record->fresh ? 0 : slot->size;
     if (wf_heap_stress.poison)
         check_poison(slot->base, slot->size, bits);
+    if (WF_UNLIKELY(wf_cells_watched))
+        for (uint64_t left = bits; left; left &= left - 1)
+            wf_cell_unwritten(slot->base + (size_t)(unsigned)__builtin_ctzl(left) * slot->size, slot->size);
 }
 
 static bool refill(struct wf_cache *cache, unsigned class_index, enum wf_kind kind)

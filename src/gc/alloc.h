@@ -102,7 +102,7 @@ WF_INLINE void *wf_slot_pop(struct wf_cache_slot *slot, enum wf_kind kind)
     uint32_t size = slot->size;
     char *p = slot->base + (size_t)(unsigned)__builtin_ctzl(bits) * size;
     slot->bits = bits & (bits - 1);
-    wf_cell_allow(p, size);
+    wf_cell_hand_out(p, size);
     if (kind != WF_KIND_DATA) {
         if (WF_LIKELY(size < 256)) {
             wf_prefetch_for_writing(p + 512);

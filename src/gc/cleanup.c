@@ -16,12 +16,12 @@
 #include "gc/cleanup.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <weft/gc.h>
 
 #include "base/assert.h"
 #include "gc/collect.h"
 #include "gc/mark.h"
+#include "gc/memory.h"
 #include "gc/pacer.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
@@ -74,15 +74,6 @@ static void *shown(uintptr_t hidden)
 
 /* ---- the table ---- */
 
-static void *map(size_t size)
-{
-    int saved = errno;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    wf_compiler_barrier();
-    errno = saved;
-    return p != MAP_FAILED ? p : NULL;
-}
-
 static struct special **chain_of(uintptr_t hidden)
 {
     return &all.chains[((hidden >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (all.n_chains - 1)];
@@ -91,7 +82,7 @@ static struct special **chain_of(uintptr_t hidden)
 static bool more_chains_locked(void)
 {
     size_t n_before = all.n_chains, n = n_before != 0 ? n_before * 2 : LEAST_CHAINS;
-    struct special **before = all.chains, **chains = map(n * sizeof(*chains));
+    struct special **before = all.chains, **chains = wf_memory_map(n * sizeof(*chains));
     if (chains == NULL)
         return n_before != 0; /* longer ones will do */
     all.chains = chains;
@@ -104,13 +95,13 @@ static bool more_chains_locked(void)
             *chain = s;
         }
     if (n_before != 0)
-        munmap(before, n_before * sizeof(*before));
+        wf_memory_unmap(before, n_before * sizeof(*before));
     return true;
 }
 
 static bool more_specials_locked(void)
 {
-    struct slab *slab = map(sizeof(*slab));
+    struct slab *slab = wf_memory_map(sizeof(*slab));
     if (slab == NULL)
         return false;
     slab->next = all.slabs;

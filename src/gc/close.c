@@ -85,7 +85,7 @@ static struct counts close_states(uint32_t span, unsigned n_lines)
     uint8_t *states = wf_span_states(span);
     struct counts counts = {0};
     for (unsigned line = 0; line < n_lines; line++) {
-        if (WF_ASAN || WF_UNLIKELY(wf_heap_stress.poison))
+        if (WF_UNLIKELY(wf_cells_watched || wf_heap_stress.poison))
             forbid_dead(span, states + (size_t)line * WF_LINE, line * WF_LINE);
         WF_ASSERT_SLOW(!wf_line_equal(states + (size_t)line * WF_LINE, WF_GREY));
         close_line(states + (size_t)line * WF_LINE, &counts);

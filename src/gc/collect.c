@@ -20,7 +20,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <weft/gc.h>
 
@@ -29,6 +28,7 @@
 #include "gc/cleanup.h"
 #include "gc/close.h"
 #include "gc/mark.h"
+#include "gc/memory.h"
 #include "gc/pacer.h"
 #include "gc/roots.h"
 #include "gc/trace.h"
@@ -40,6 +40,7 @@
 #include "stack/arena.h"
 #include "time/clock.h"
 
+enum { TINY_CELLS = 3, TINY_STEP_UNITS = 4 };
 enum { N_PAUSES = 24, RETRY_NS = 500000, MOST_COLLECTIONS = 3, PAGE = 4096, WORTH_HELP_NS = 200000 };
 
 struct cache {
@@ -67,10 +68,21 @@ static struct {
 
 /* ---- caches ---- */
 
+static void set_stress(const struct wf_gc_stress *stress)
+{
+    wf_heap_stress.cells_per_refill = stress->alloc_every != 0 ? 1 : 0;
+    wf_heap_stress.leftover_every = stress->leftover_every;
+    wf_heap_stress.delay_every = stress->delay_every;
+    wf_heap_stress.poison = stress->poison;
+    wf_heap_stress.cells_per_span = stress->tiny ? TINY_CELLS : 0;
+    wf_heap_stress.step_units = stress->tiny ? TINY_STEP_UNITS : 0;
+}
+
 static bool make_heap_locked(void)
 {
     if (caches.heap_ready)
         return true;
+    set_stress(&config.stress);
     if (wf_heap_init(config.limit_bytes) != 0)
         return false;
     wf_pacer_configure(&(struct wf_pacer_config){config.percent, config.limit_bytes, config.hint_bytes});
@@ -82,6 +94,7 @@ static bool make_heap_locked(void)
 void wf_gc_configure(const struct wf_gc_config *wanted)
 {
     config = *wanted;
+    wf_store_relaxed(&wf_stress_attn, wanted->stress.switch_every != 0 ? WF_ATTN_STRESS : 0);
     wf_spinlock_lock(&caches.lock);
     if (caches.heap_ready)
         wf_pacer_configure(&(struct wf_pacer_config){config.percent, config.limit_bytes, config.hint_bytes});
@@ -99,8 +112,7 @@ static WF_NOINLINE struct wf_cache *make_cache(struct wf_thread *thread)
     } else if (c != NULL) {
         caches.free = c->next_free;
     } else {
-        c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        c = c != MAP_FAILED ? c : NULL;
+        c = wf_memory_map(sizeof(*c));
         if (c != NULL) {
             c->next = caches.all;
             caches.all = c;
@@ -286,7 +298,7 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
     c->root_bytes = wf_load_relaxed(&searched.root_bytes);
     c->stack_bytes = wf_load_relaxed(&searched.stack_bytes);
     c->marked = wf_now_ns();
-    if (config.verify && wf_heap_verify(verify_roots, NULL) != 0)
+    if (config.verify && wf_heap_verify(verify_roots, NULL) > 0) /* negative: it had no memory */
         wf_fatal("the collector and its verifier do not agree");
     wf_cleanups_look();
     wf_close_start();
@@ -376,9 +388,9 @@ static struct wf_thread *let_others_go_on(struct wf_thread *thread)
     return wf_enter();
 }
 
-/* Inside the runtime. c->done: the world is claimed, end_cycle() follows. Else there was a collection after c->seen, or it is
- * to be tried again. */
-static WF_NOINLINE struct wf_thread *try_cycle(struct wf_thread *thread, struct cycle *c)
+/* Inside the runtime. c->done: the world is claimed, end_cycle() follows. Else there was a collection after c->seen, or it
+ * was given up, or (not c->claimed) another is at it. */
+static WF_NOINLINE void attempt_cycle(struct wf_thread *thread, struct cycle *c)
 {
     __builtin_unwind_init();
     c->thread = thread;
@@ -387,12 +399,18 @@ static WF_NOINLINE struct wf_thread *try_cycle(struct wf_thread *thread, struct 
     wf_doze_begin(thread); /* until it has the loader's lock: another may be collecting with it */
     dl_iterate_phdr(collect_locked, c);
     wf_world_loader_end();
-    if (!c->claimed) {
+    if (!c->claimed)
         wf_doze_end(thread);
+}
+
+/* The same, and then others get their turn if it is to be tried again. */
+static struct wf_thread *try_cycle(struct wf_thread *thread, struct cycle *c)
+{
+    attempt_cycle(thread, c);
+    if (!c->claimed)
         thread = wf_world_wait_unclaimed(thread);
-    } else if (!c->done && wf_load_relaxed(&stats.n_cycles) == c->seen) {
+    else if (!c->done && wf_load_relaxed(&stats.n_cycles) == c->seen)
         thread = let_others_go_on(thread);
-    }
     return thread;
 }
 
@@ -447,6 +465,39 @@ void wf_gc_collect_idle(void)
     wf_leave(collect(thread, wf_gc_cycles()));
 }
 
+/* ---- stress ---- */
+
+/* One call in `every`. */
+static WF_NOINLINE bool count_for_stress(unsigned every)
+{
+    static _Atomic uint64_t n_calls;
+    return wf_add_relaxed(&n_calls, 1) % every == every - 1;
+}
+
+WF_INLINE bool stress_is_due(unsigned every)
+{
+    return every != 0 && count_for_stress(every);
+}
+
+/* In the scheduler loop, on the thread's own stack, which must not leave the runtime: no wait for another initiator. */
+void wf_gc_after_switch(struct wf_thread *thread)
+{
+    unsigned every = config.stress.switch_every;
+    if (every == 0 || !count_for_stress(every))
+        return;
+    int saved = errno;
+    struct cycle c = new_cycle(); /* no look for leaks: what follows one may leave the runtime */
+    c.seen = wf_gc_cycles();
+    attempt_cycle(thread, &c);
+    if (c.done) {
+        note(&c, wf_now_ns());
+        wf_world_unclaim();
+        wf_cleanups_start(thread);
+    }
+    wf_compiler_barrier();
+    errno = saved;
+}
+
 /* ---- allocation ---- */
 
 /* Collections near the limit take too much of the time: so that others get theirs, this thread waits. */
@@ -484,7 +535,7 @@ static WF_NOINLINE void *alloc_collecting(struct wf_thread **thread, size_t size
             return NULL;
         uint64_t seen = wf_gc_cycles();
         void *p = alloc_from(cache, size, kind, trace);
-        bool due = cache->goal_passed;
+        bool due = cache->goal_passed || WF_UNLIKELY(stress_is_due(config.stress.alloc_every));
         cache->goal_passed = false;
         if (p != NULL) {
             if (due)

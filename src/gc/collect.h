@@ -6,12 +6,23 @@
 #include "gc/alloc.h"
 #include "sched/thread.h"
 
+/* How the collector is made to show its faults. Zero: off. The latter four are read before the heap is made, and not again. */
+struct wf_gc_stress {
+    unsigned alloc_every;    /* gcstress: collects at one allocation in so many; cells are taken one at a time */
+    unsigned switch_every;   /* gcswitch: collects at one switch of routines in so many; every switch goes by the loop */
+    unsigned leftover_every; /* gcleftover, gcdelay, gcpoison: struct wf_heap_stress */
+    unsigned delay_every;
+    bool poison;
+    bool tiny; /* gctiny: spans of few cells, a heap that grows in small steps */
+};
+
 /* What the environment says; before the first allocation. percent < 0: only when asked, or at the limit. */
 struct wf_gc_config {
     int percent;
     size_t limit_bytes; /* 0: none */
     size_t hint_bytes;  /* 0: none; see pacer.h */
     bool trace, verify;
+    struct wf_gc_stress stress;
     void (*look)(void *unused); /* not NULL: called in every collection, the world stopped, all caches flushed */
     struct wf_thread *(*looked)(struct wf_thread *thread); /* and after it, inside the runtime: debug/leaks.h */
 };
@@ -19,6 +30,9 @@ void wf_gc_configure(const struct wf_gc_config *config);
 
 /* The share of the collected heap of the calling thread, which is inside the runtime; NULL: no memory. */
 struct wf_cache *wf_gc_cache(struct wf_thread *thread);
+
+/* hooks.after_switch. */
+void wf_gc_after_switch(struct wf_thread *thread);
 
 /* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none.
  * Neither collects nor waits, so at a memory limit it gives up where the second would find room. */

@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <link.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <weft/gc.h>
 
 #include "gc/mark.h"
+#include "gc/memory.h"
 #include "sched/hooks.h"
 #include "sched/object.h"
 
@@ -51,17 +51,14 @@ static struct range *find(struct range *entries, size_t n, uintptr_t address)
 static bool grow_locked(void)
 {
     size_t n = table.n_entries == 0 ? LEAST_ENTRIES : table.n_ranges * 4 > table.n_entries ? table.n_entries * 2 : table.n_entries;
-    int saved = errno;
-    struct range *entries =
-        mmap(NULL, n * sizeof(*entries), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    errno = saved;
-    if (entries == MAP_FAILED)
+    struct range *entries = wf_memory_map(n * sizeof(*entries));
+    if (entries == NULL)
         return false;
     for (size_t i = 0; i < table.n_entries; i++)
         if (table.entries[i].address > GONE)
             *find(entries, n, table.entries[i].address) = table.entries[i];
     if (table.n_entries != 0)
-        munmap(table.entries, table.n_entries * sizeof(*entries));
+        wf_memory_unmap(table.entries, table.n_entries * sizeof(*entries));
     table.entries = entries;
     table.n_entries = n;
     table.n_used = table.n_ranges;

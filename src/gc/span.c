@@ -60,8 +60,10 @@ uint32_t wf_span_create(unsigned class_index, enum wf_kind kind)
     /* A line that is taken in several refills may hold cells that were used and freed in between. */
     record->fresh = fresh && !wf_heap_stress.poison && !wf_heap_stress.cells_per_refill;
     wf_store_relaxed(&record->list, WF_SPAN_CACHED);
-    if (wf_heap_stress.poison)
+    if (wf_heap_stress.poison) {
+        wf_cell_allow(wf_unit_address(span), (size_t)class->n_units << WF_UNIT_SHIFT);
         memset(wf_unit_address(span), WF_POISON, (size_t)class->n_units << WF_UNIT_SHIFT);
+    }
     wf_cell_forbid(wf_unit_address(span), (size_t)class->n_units << WF_UNIT_SHIFT);
     return span;
 }
@@ -79,6 +81,8 @@ uint32_t wf_span_create_large(size_t bytes, enum wf_kind kind)
         give_back_units(span, n_units);
         return 0;
     }
+    char *start = wf_unit_address(span);
+    wf_cell_allow(start, n_units << WF_UNIT_SHIFT);
     for (size_t i = 0; i < n_units; i++)
         if (!wf_unit_touch((uint32_t)(span + i)) && kind != WF_KIND_DATA)
             memset(wf_unit_address((uint32_t)(span + i)), 0, WF_UNIT);
@@ -87,6 +91,9 @@ uint32_t wf_span_create_large(size_t bytes, enum wf_kind kind)
     record->n_cells = 1;
     record->bytes = (bytes + WF_GRAIN - 1) & -(size_t)WF_GRAIN;
     record->fresh = false;
+    if (kind == WF_KIND_DATA)
+        wf_cell_unwritten(start, record->bytes);
+    wf_cell_forbid(start + record->bytes, (n_units << WF_UNIT_SHIFT) - record->bytes);
     wf_store_relaxed(&record->list, WF_SPAN_LARGE);
     wf_state_store(wf_span_states(span), WF_WHITE);
     return span;
@@ -102,7 +109,7 @@ static void forget(uint32_t span, size_t n_units)
         unit->class_index = WF_CLASS_NONE;
         wf_store_relaxed(&unit->first, 0);
     }
-    wf_cell_allow(wf_unit_address(span), n_units << WF_UNIT_SHIFT);
+    wf_cell_forbid(wf_unit_address(span), n_units << WF_UNIT_SHIFT);
 }
 
 void wf_span_destroy_many(const uint32_t *spans, unsigned n)

@@ -21,10 +21,7 @@
 
 #include "base/assert.h"
 #include "gc/cellcheck.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
+#include "gc/memory.h"
 
 #define TIB ((size_t)1 << 40)
 
@@ -40,6 +37,7 @@ enum {
 
 struct wf_heap wf_heap;
 struct wf_heap_stress wf_heap_stress;
+bool wf_cells_watched;
 
 /* What wf_heap_fini unmaps. */
 static struct {
@@ -51,15 +49,7 @@ static struct {
 
 static void *reserve_at(uintptr_t hint, size_t size)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (hint ? MAP_FIXED_NOREPLACE : 0);
-    void *p = mmap((void *)hint, size, PROT_NONE, flags, -1, 0); /* NOLINT: an address of our choosing */
-    if (p == MAP_FAILED)
-        return NULL;
-    if (hint && (uintptr_t)p != hint) { /* a kernel that takes the flag for a hint */
-        munmap(p, size);
-        return NULL;
-    }
-    return p;
+    return wf_memory_reserve((void *)hint, size); /* NOLINT: an address of our choosing */
 }
 
 /* Near 2^46.5: millisecond and microsecond clocks, small integers, pairs of them and doubles lie elsewhere, and so do
@@ -78,9 +68,9 @@ static void *reserve_heap(size_t size)
         return NULL;
     size_t before = -(uintptr_t)p & (WF_UNIT - 1);
     if (before)
-        munmap(p, before);
+        wf_memory_unmap(p, before);
     if (WF_UNIT - before)
-        munmap(p + before + size, WF_UNIT - before);
+        wf_memory_unmap(p + before + size, WF_UNIT - before);
     return p + before;
 }
 
@@ -121,7 +111,7 @@ static struct layout lay_out(size_t n_units)
 static bool make_usable(void *from, void *to)
 {
     uintptr_t low = (uintptr_t)from & -(uintptr_t)4096, high = align_up((uintptr_t)to, 4096);
-    return low >= high || mprotect((void *)low, high - low, PROT_READ | PROT_WRITE) == 0; /* NOLINT */
+    return low >= high || wf_memory_enable((void *)low, high - low); /* NOLINT */
 }
 
 static bool reserve_all(size_t n_units)
@@ -133,7 +123,7 @@ static bool reserve_all(size_t n_units)
     size_t beside = layout.end + ((size_t)2 << 20);
     char *arrays = reserve_at(0, beside);
     if (!arrays) {
-        munmap(heap, n_units << WF_UNIT_SHIFT);
+        wf_memory_unmap(heap, n_units << WF_UNIT_SHIFT);
         return false;
     }
     mappings[0].address = heap;
@@ -161,7 +151,7 @@ static bool more_lines(void);                 /* state bytes */
 static size_t most_bytes(void)
 {
     struct rlimit limit;
-    size_t most = WF_TSAN ? TIB / 16 : TIB;
+    size_t most = WF_TSAN ? TIB / 16 : wf_on_valgrind() ? TIB / 64 : TIB; /* Valgrind takes seconds for each TiB */
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         while (most > limit.rlim_cur / 4)
             most /= 2;
@@ -173,6 +163,9 @@ int wf_heap_init(size_t limit_hint)
     if (wf_heap.base)
         return -EALREADY;
     int saved_errno = errno;
+    wf_cells_watched = WF_ASAN || wf_on_valgrind();
+    if (wf_on_valgrind())
+        wf_heap_stress.cells_per_refill = 1;
     size_t n_units = most_bytes() >> WF_UNIT_SHIFT;
     if (wf_heap_stress.reserve_units)
         n_units = wf_heap_stress.reserve_units;
@@ -182,6 +175,8 @@ int wf_heap_init(size_t limit_hint)
     if (ok) {
         wf_lsan_root(mappings[0].address, mappings[0].size);
         wf_heap.step_units = n_units < STEP_UNITS * 4 ? n_units / 4 : STEP_UNITS;
+        if (wf_heap_stress.step_units)
+            wf_heap.step_units = wf_heap_stress.step_units;
         wf_store_relaxed(&wf_heap.limit_bytes, limit_hint);
         wf_store_relaxed(&wf_heap.goal, INT64_MAX);
         wf_heap.n_lines = 1; /* line 0 is that of free units */
@@ -203,7 +198,7 @@ void wf_heap_fini(void)
     wf_cell_allow(mappings[0].address, wf_load_relaxed(&wf_heap.n_units) << WF_UNIT_SHIFT);
     for (unsigned i = 0; i < WF_ARRAY_SIZE(mappings); i++) {
         if (mappings[i].address)
-            munmap(mappings[i].address, mappings[i].size);
+            wf_memory_unmap(mappings[i].address, mappings[i].size);
         mappings[i].address = NULL;
     }
     memset(&wf_heap, 0, sizeof wf_heap);
@@ -297,7 +292,7 @@ static uint32_t find_run(size_t n, enum wf_zone zone)
 static void ask_for_huge_pages(size_t from, size_t to)
 {
     if (to > from)
-        madvise(wf_unit_address((uint32_t)from), (to - from) << WF_UNIT_SHIFT, MADV_HUGEPAGE);
+        wf_memory_advise(wf_unit_address((uint32_t)from), (to - from) << WF_UNIT_SHIFT, MADV_HUGEPAGE);
 }
 
 /* Another step of address space for `zone`, or more if `n` units in a row ask for it. */
@@ -336,7 +331,7 @@ static void begin_huge_pages(void)
     for (size_t unit = 0; unit < n_units; unit += wf_heap.step_units)
         if (zone_of(unit) == WF_ZONE_DENSE)
             ask_for_huge_pages(unit, unit + wf_heap.step_units < n_units ? unit + wf_heap.step_units : n_units);
-    madvise(wf_heap.states, wf_heap.reserved_units * WF_CELLS_MOST, MADV_HUGEPAGE);
+    wf_memory_advise(wf_heap.states, wf_heap.reserved_units * WF_CELLS_MOST, MADV_HUGEPAGE);
 }
 
 static bool within_limit(size_t n)
@@ -495,7 +490,7 @@ static size_t take_releasable(size_t most, uint32_t *ret_from)
 
 static void drop_pages(uint32_t from, size_t n)
 {
-    bool zero = madvise(wf_unit_address(from), n << WF_UNIT_SHIFT, MADV_DONTNEED) == 0;
+    bool zero = wf_memory_advise(wf_unit_address(from), n << WF_UNIT_SHIFT, MADV_DONTNEED);
     wf_spinlock_lock(&wf_heap.lock);
     size_t n_resident = 0;
     for (size_t i = 0; i < n; i++) {

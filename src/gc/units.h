@@ -81,6 +81,7 @@ struct wf_heap_stress {
     unsigned leftover_every;   /* one in so many marks is left for the last pass to find */
     unsigned delay_every;      /* one in so many steps of a marker is delayed */
     unsigned reserve_units;    /* size of the reservation */
+    unsigned step_units;       /* what the heap grows by */
 };
 enum { WF_POISON = 0xdb };
 

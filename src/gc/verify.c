@@ -11,10 +11,10 @@
 #include "gc/verify.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "base/assert.h"
 #include "gc/mark.h"
+#include "gc/memory.h"
 
 enum { REPORTS_MOST = 8, FIRST_ENTRIES = 1 << 16 };
 
@@ -33,8 +33,8 @@ static struct wf_marker tracer; /* stands in for a marker in calls of trace func
 
 static bool map_words(struct words *words, size_t most)
 {
-    void *p = mmap(NULL, most * sizeof(uintptr_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    void *p = wf_memory_map(most * sizeof(uintptr_t));
+    if (p == NULL)
         return false;
     *words = (struct words){.at = p, .most = most};
     return true;
@@ -43,7 +43,7 @@ static bool map_words(struct words *words, size_t most)
 static void unmap_words(struct words *words)
 {
     if (words->at)
-        munmap(words->at, words->most * sizeof(uintptr_t));
+        wf_memory_unmap(words->at, words->most * sizeof(uintptr_t));
 }
 
 static bool insert(struct words *set, uintptr_t cell)
@@ -76,8 +76,8 @@ static bool double_set(struct wf_verifier *v)
 
 static bool double_stack(struct wf_verifier *v)
 {
-    void *p = mremap(v->stack.at, v->stack.most * sizeof(uintptr_t), v->stack.most * 2 * sizeof(uintptr_t), MREMAP_MAYMOVE);
-    if (p == MAP_FAILED)
+    void *p = wf_memory_resize(v->stack.at, v->stack.most * sizeof(uintptr_t), v->stack.most * 2 * sizeof(uintptr_t));
+    if (p == NULL)
         return false;
     v->stack.at = p;
     v->stack.most *= 2;
@@ -94,7 +94,8 @@ static uintptr_t cell_of(uintptr_t word)
         return 0;
     const struct wf_span *record = &wf_heap.spans[span];
     uintptr_t start = (uintptr_t)wf_unit_address(span);
-    size_t index = (word - start) / record->bytes;
+    /* Markers do not know how long a large object is: the rest of its last unit keeps it, too. */
+    size_t index = record->class_index == WF_CLASS_LARGE ? 0 : (word - start) / record->bytes;
     if (index >= record->n_cells || wf_span_states(span)[index] == WF_FREE)
         return 0;
     return start + index * record->bytes;

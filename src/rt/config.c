@@ -20,7 +20,7 @@
 #define DEFAULT_STACK ((size_t)64 << 10)
 #define LEAST_ARENA ((size_t)1 << 20)
 
-enum { MOST_PROCS = 1024, MOST_GC_PERCENT = 1000000, MOST_TRACE_MS = 86400000, EXIT_MALFORMED = 2 };
+enum { MOST_PROCS = 1024, MOST_GC_PERCENT = 1000000, MOST_TRACE_MS = 86400000, MOST_EVERY = 1000000000, EXIT_MALFORMED = 2 };
 
 struct setting {
     const char *name;
@@ -167,6 +167,30 @@ static bool read_gc_verify(struct wf_config *c, const char *text)
 {
     return read_bool(&c->gc_verify, text);
 }
+static bool read_gc_stress(struct wf_config *c, const char *text)
+{
+    return read_unsigned(&c->gc_stress.alloc_every, text, 0, MOST_EVERY);
+}
+static bool read_gc_switch(struct wf_config *c, const char *text)
+{
+    return read_unsigned(&c->gc_stress.switch_every, text, 0, MOST_EVERY);
+}
+static bool read_gc_leftover(struct wf_config *c, const char *text)
+{
+    return read_unsigned(&c->gc_stress.leftover_every, text, 0, MOST_EVERY);
+}
+static bool read_gc_delay(struct wf_config *c, const char *text)
+{
+    return read_unsigned(&c->gc_stress.delay_every, text, 0, MOST_EVERY);
+}
+static bool read_gc_poison(struct wf_config *c, const char *text)
+{
+    return read_bool(&c->gc_stress.poison, text);
+}
+static bool read_gc_tiny(struct wf_config *c, const char *text)
+{
+    return read_bool(&c->gc_stress.tiny, text);
+}
 static bool read_leak(struct wf_config *c, const char *text)
 {
     static const char *const words[] = {[WF_LEAK_OFF] = "0", [WF_LEAK_REPORT] = "1", [WF_LEAK_WAKE] = "wake"};
@@ -189,6 +213,12 @@ static const struct setting debug_keys[] = {
     {"arena", read_arena, "a size of at least 1MiB"},
     {"deadlock", read_deadlock, "off, report or error"},
     {"dump", read_dump_signal, "the name of a signal, as SIGUSR1"},
+    {"gcdelay", read_gc_delay, "a number from 0 to 1000000000"},
+    {"gcleftover", read_gc_leftover, "a number from 0 to 1000000000"},
+    {"gcpoison", read_gc_poison, "0 or 1"},
+    {"gcstress", read_gc_stress, "a number from 0 to 1000000000"},
+    {"gcswitch", read_gc_switch, "a number from 0 to 1000000000"},
+    {"gctiny", read_gc_tiny, "0 or 1"},
     {"gctrace", read_gc_trace, "0 or 1"},
     {"gcverify", read_gc_verify, "0 or 1"},
     {"guard", read_guard, "0 or 1"},
@@ -202,7 +232,7 @@ static const struct setting debug_keys[] = {
 
 static WF_COLD _Noreturn void refuse_key(const struct wf_env_pair *pair)
 {
-    char known[256] = "";
+    char known[512] = "";
     size_t n = 0;
     for (size_t i = 0; i < WF_ARRAY_SIZE(debug_keys) && n < sizeof(known); i++)
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i > 0 ? ", " : "", debug_keys[i].name);

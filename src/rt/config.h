@@ -10,6 +10,7 @@
  *   WEFT_SIM=seed           a number
  *   WEFT_DEBUG=key=value,...
  *       gctrace=0|1  schedtrace=MILLISECONDS  deadlock=off|report|error  leak=0|1|wake  trace=FILE  dump=SIGUSR1
+ *       gcverify=0|1  gcstress=N  gcswitch=N  gcleftover=N  gcdelay=N  gcpoison=0|1  gctiny=0|1 (gc/collect.h)
  *       locks=0|1  arena=SIZE (address space for all stacks)  membarrier=0|1  guard=0|1 (0: do without what this kernel
  *       has: membarrier(2), MADV_GUARD_INSTALL)  io=0|1
  *
@@ -25,6 +26,7 @@
 
 #include "debug/deadlock.h"
 #include "debug/leaks.h"
+#include "gc/collect.h"
 
 enum wf_io_choice { WF_IO_AUTO, WF_IO_URING, WF_IO_EPOLL };
 
@@ -37,6 +39,7 @@ struct wf_config {
     bool no_membarrier, no_guard_install;
     enum wf_leak_mode leak;
     bool gc_trace, gc_verify, io_trace;
+    struct wf_gc_stress gc_stress;
     unsigned sched_trace_ms; /* 0: none */
     int dump_signal;         /* 0: none */
     char trace_file[256];    /* "": none */

@@ -81,6 +81,7 @@ struct wf_hooks wf_hooks = {
     .each_outer_stack = wf_coro_each_outer_stack,
     .coro_stack_low = wf_coro_stack_low,
     .cache_retire = wf_gc_cache_retire,
+    .after_switch = wf_gc_after_switch,
     .trace_take = wf_backtrace_take,
     .trace_print = wf_backtrace_print,
     .all_waiting = wf_deadlock_found,
@@ -242,7 +243,8 @@ static int prepare_locked(const weft_config *user)
                                            .limit_bytes = state.config.memory_limit,
                                            .hint_bytes = state.config.memory_hint,
                                            .trace = state.config.gc_trace,
-                                           .verify = state.config.gc_verify});
+                                           .verify = state.config.gc_verify,
+                                           .stress = state.config.gc_stress});
     return 0;
 }
 
@@ -375,6 +377,7 @@ static void tear_down(void)
     while (plain_thread_inside(wf_thread_self())) /* it may be arming a timer */
         nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     clear_timers();
+    wf_coros_clear();
     retire_caches();
     wf_pools_clear();
     wf_watch_stop();

@@ -52,6 +52,8 @@ struct wf_hooks {
     const char *(*coro_stack_low)(const struct weft_coro *c);
     /* A plain thread ends, or a worker is to be forgotten: its share of the collected heap. Inside the runtime. */
     void (*cache_retire)(void *cache);
+    /* WF_ATTN_STRESS is set, and the scheduler loop is between two routines. Inside the runtime, and must stay so. */
+    void (*after_switch)(struct wf_thread *thread);
     /* Nothing can wake any of the waiting routines and threads any more. Called by the pilot, outside the runtime. */
     void (*all_waiting)(void);
     /* Once a round of the pilot, outside the runtime. */

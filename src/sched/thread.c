@@ -33,6 +33,7 @@
 /* `used`: link-time optimisation does not see that assembly names it. */
 WF_TLS struct wf_thread *wf_thread_tls __attribute__((visibility("hidden"), used));
 struct wf_threads wf_threads;
+_Atomic uint32_t wf_stress_attn;
 
 static struct wf_thread *thread_create_block(uint32_t flags)
 {
@@ -50,7 +51,7 @@ static struct wf_thread *thread_create_block(uint32_t flags)
     b->thread.syscall_fd = -1;
     b->thread.slow_flags = WF_ALL_SLOW;
     b->thread.start_flags = wf_pool_flag(wf_default_pool);
-    wf_store_relaxed(&b->thread.attn, wf_fences_needed() ? WF_ATTN_FENCE : 0);
+    wf_store_relaxed(&b->thread.attn, (wf_fences_needed() ? WF_ATTN_FENCE : 0) | wf_load_relaxed(&wf_stress_attn));
     wf_rand_seed(&b->thread.rand, (uint64_t)(uintptr_t)b ^ (uint64_t)wf_now_ns());
     return &b->thread;
 }
@@ -151,14 +152,22 @@ static bool wait_for_worker(struct wf_thread *thread)
     return thread->worker != NULL;
 }
 
+static WF_NOINLINE void attend_in_loop(struct wf_thread *thread)
+{
+    if (wf_guard_attend(thread))
+        wf_and_release(&thread->attn, ~(uint32_t)WF_ATTN_LOST);
+    if ((wf_load_relaxed(&thread->attn) & WF_ATTN_STRESS) != 0)
+        wf_hooks.after_switch(thread);
+}
+
 static void loop(struct wf_thread *thread)
 {
     for (;;) {
         wf_store_relaxed(&thread->in_rt, 1);
         wf_compiler_barrier();
         thread->current = thread->scheduler;
-        if (wf_load_acquire(&thread->attn) != 0 && wf_guard_attend(thread))
-            wf_and_release(&thread->attn, ~(uint32_t)WF_ATTN_LOST);
+        if (wf_load_acquire(&thread->attn) != 0)
+            attend_in_loop(thread);
         struct wf_worker *worker = thread->worker;
         if (worker == NULL) {
             if (!wait_for_worker(thread))
@@ -585,8 +594,11 @@ WF_COLD struct wf_thread *wf_enter_slow(struct wf_thread *thread)
     for (;;) {
         wf_store_relaxed(&thread->in_rt, 1);
         wf_compiler_barrier();
-        if (!wf_guard_attend(thread))
+        if (!wf_guard_attend(thread)) {
+            if ((wf_load_relaxed(&thread->attn) & WF_ATTN_STRESS) != 0 && thread->worker != NULL)
+                thread->worker->budget = 1;
             return thread;
+        }
         give_up_cpu(thread);
         thread = wf_thread_self();
     }

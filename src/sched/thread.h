@@ -35,6 +35,7 @@ enum wf_attn {
     WF_ATTN_LOST = 2,  /* the worker was taken: give up the CPU at once */
     WF_ATTN_STOP = 8,  /* the world is to stand still: world.h */
     WF_ATTN_FENCE = 4, /* membarrier is refused: fence for yourself */
+    WF_ATTN_STRESS = 16, /* for good: every switch goes by the scheduler loop, which calls hooks.after_switch */
 };
 
 struct wf_thread {
@@ -91,6 +92,9 @@ struct wf_thread {
     unsigned n_tls;
     uint64_t tls_unloads;      /* how many libraries had been unloaded by then */
 };
+
+/* 0 or WF_ATTN_STRESS: what threads are made with. */
+extern _Atomic uint32_t wf_stress_attn;
 
 /* A thread and the descriptor its own stack is known by: the scheduler loop's, or the plain thread's. */
 struct wf_thread_block {

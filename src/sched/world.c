@@ -135,8 +135,9 @@ static bool stands_where_it_says(const struct wf_thread *thread, const char *pc,
     const char *low, *high;
     if (r == thread->scheduler && (r->flags & WF_FOREIGN) == 0)
         return true; /* nothing of the user's; perhaps in thread_main, where it waits for the initiator's dl_iterate_phdr() */
+    /* Also at the end of a switch to a fresh routine: until it has loaded its arguments, wait.coro is one of them. */
     if (pc >= (const char *)(uintptr_t)wf_switch && pc < wf_entry_end)
-        return false; /* on the way to a fresh routine `wait` still holds its arguments */
+        return false;
     if (r->wait.coro != NULL) {
         /* A sanitizer's hook is called on that way, from outside of the range. */
         if ((WF_ASAN || WF_TSAN) && !is_readable(r->wait.coro, (const char *)r->wait.coro + 64))

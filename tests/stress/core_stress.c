@@ -148,6 +148,19 @@ static void select_for_nothing(struct actor *self)
     require(chosen == 1 || is_ended(chosen));
 }
 
+static __attribute__((noinline)) int *own_errno(void)
+{
+    __asm__ volatile("");
+    return &errno;
+}
+
+/* A stop of the world by signal ends it early, and then it sets errno. */
+static void sleep_thread(struct actor *self, uint32_t us)
+{
+    usleep(us);
+    *own_errno() = self->own_errno;
+}
+
 static void do_something(struct actor *self)
 {
     switch (draw(self, 24)) {
@@ -162,7 +175,7 @@ static void do_something(struct actor *self)
         break;
     }
     case 4:
-        usleep(draw(self, 100));
+        sleep_thread(self, draw(self, 100));
         break;
     case 5:
         burn_us(draw(self, 50));
@@ -173,7 +186,7 @@ static void do_something(struct actor *self)
         break; /* loses its worker */
     case 7:
         if (draw(self, 4) == 0)
-            usleep(draw(self, 3000));
+            sleep_thread(self, draw(self, 3000));
         break;
     case 8:
     case 9:
@@ -192,12 +205,6 @@ static void do_something(struct actor *self)
     default:
         break;
     }
-}
-
-static __attribute__((noinline)) int *own_errno(void)
-{
-    __asm__ volatile("");
-    return &errno;
 }
 
 /* What is the routine's own stays so, wherever it wakes. */

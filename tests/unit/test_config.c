@@ -69,10 +69,13 @@ Test(config, every_debug_key_is_read)
 {
     setenv("WEFT_DEBUG",
            "gctrace=1,schedtrace=1000,deadlock=error,leak=1,trace=out.json,dump=SIGUSR1,locks=1,arena=1GiB,"
-           "membarrier=0,guard=0,io=1",
+           "membarrier=0,guard=0,io=1,gcverify=1,gcstress=3,gcswitch=4,gcleftover=5,gcdelay=6,gcpoison=1,gctiny=1",
            1);
     struct wf_config c = load();
     cr_assert(c.gc_trace && c.leak && c.locks && c.no_membarrier && c.no_guard_install && c.io_trace);
+    cr_assert(c.gc_verify && c.gc_stress.poison && c.gc_stress.tiny);
+    cr_assert(c.gc_stress.alloc_every == 3 && c.gc_stress.switch_every == 4);
+    cr_assert(c.gc_stress.leftover_every == 5 && c.gc_stress.delay_every == 6);
     cr_assert_eq(c.sched_trace_ms, 1000);
     cr_assert_eq(c.deadlock, WF_DEADLOCK_ERROR);
     cr_assert_str_eq(c.trace_file, "out.json");
@@ -182,6 +185,12 @@ Test(config, a_malformed_debug_value_names_its_key_and_what_is_allowed)
     expect_refusal("WEFT_DEBUG", "locks=1,dump=SIGNONE", "SIGNONE");
     expect_refusal("WEFT_DEBUG", "schedtrace=", "schedtrace");
     expect_refusal("WEFT_DEBUG", "arena=1K", "1MiB");
+    expect_refusal("WEFT_DEBUG", "gcstress=-1", "0 to 1000000000");
+    expect_refusal("WEFT_DEBUG", "gcswitch=often", "gcswitch=often");
+    expect_refusal("WEFT_DEBUG", "gcpoison=2", "0 or 1");
+    expect_refusal("WEFT_DEBUG", "gctiny=", "gctiny");
+    expect_refusal("WEFT_DEBUG", "gcleftover=2k", "gcleftover");
+    expect_refusal("WEFT_DEBUG", "gcdelay=1.5", "gcdelay");
     expect_refusal("WEFT_DEBUG", "trace=", "file");
 }
 

@@ -979,3 +979,25 @@ Test(coro, an_await_inside_that_weft_stop_ends_is_no_panic_of_the_process, .time
     struct ending e = run_in_child(stop_during_an_await_in_a_coroutine, 20);
     cr_assert_eq(e.exit_status, 0, "%s", e.text);
 }
+
+static int use_a_coroutine(int n)
+{
+    int sum = 0;
+    for (int i = 0; i < 40; i++) {
+        weft_coro *c = weft_coro_create(await_never, NULL);
+        sum += c != NULL;
+        weft_coro_destroy(c);
+    }
+    return sum + n;
+}
+
+/* Workers keep the stacks of coroutines for the next ones; those go with the runtime. */
+Test(coro, collections_and_coroutines_after_weft_stop_and_a_new_start, .timeout = 60)
+{
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(weft_await(weft_async(use_a_coroutine, 2)), 42);
+        weft_gc();
+        cr_assert_eq(weft_stop(), 0);
+        weft_gc();
+    }
+}

@@ -409,6 +409,13 @@ Test(gc_mark, the_verifier_notices_a_mark_too_few_and_one_too_many)
     cr_assert_eq(wf_heap_verify(one_root, &head->number), 1);
 }
 
+Test(gc_mark, the_verifier_agrees_about_words_behind_a_large_object)
+{
+    char *p = scanned(WF_UNIT + 100);
+    for (size_t at = WF_UNIT + 96; at < 2 * WF_UNIT; at += 1009)
+        KEPT(1, p + at); /* compares */
+}
+
 Test(gc_mark, the_closing_pass_counts_what_lives_and_what_died)
 {
     void **root = scanned(64);
