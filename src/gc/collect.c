@@ -559,15 +559,27 @@ static WF_NOINLINE void *alloc_slow(struct wf_thread *thread, size_t size, enum 
     return p;
 }
 
+static WF_NOINLINE void *allocate_slow(size_t size, enum wf_kind kind)
+{
+    return alloc_slow(wf_enter_without_start(), size, kind, NULL);
+}
+
+/* The frequent case needs no stack frame: everything else begins again in a tail call. */
 WF_INLINE void *allocate(size_t size, enum wf_kind kind)
 {
-    struct wf_thread *thread = wf_enter_without_start();
+    struct wf_thread *thread = wf_thread_self();
+    if (WF_UNLIKELY(thread == NULL || size > WF_GRAINS_MOST))
+        return allocate_slow(size, kind);
+    wf_store_relaxed(&thread->in_rt, 1); /* [G1] */
+    wf_compiler_barrier();
+    if (WF_UNLIKELY(wf_load_acquire(&thread->attn) != 0)) /* [G2] */
+        return allocate_slow(size, kind);
     struct cache *c = thread->worker != NULL ? thread->worker->cache : thread->cache;
-    if (WF_UNLIKELY(c == NULL || size > WF_SMALL_MOST))
-        return alloc_slow(thread, size, kind, NULL);
-    struct wf_cache_slot *slot = &c->cache.slots[kind][wf_class_of(size)];
+    if (WF_UNLIKELY(c == NULL))
+        return allocate_slow(size, kind);
+    struct wf_cache_slot *slot = &c->cache.slots[kind][wf_class_of_grains[(size + WF_GRAIN - 1) / WF_GRAIN]];
     if (WF_UNLIKELY(slot->bits == 0))
-        return alloc_slow(thread, size, kind, NULL);
+        return allocate_slow(size, kind);
     void *p = wf_slot_pop(slot, kind);
     wf_leave(thread);
     return p;

@@ -36,13 +36,14 @@ struct wf_sizeclass {
 
 extern const struct wf_sizeclass wf_sizeclasses[WF_CLASS_COUNT];
 
-/* Class by size in grains, rounded up; sizes up to 1 KiB. */
-extern const uint8_t wf_class_of_grains[1024 / WF_GRAIN + 1];
+/* Class by size in grains, rounded up; sizes up to WF_GRAINS_MOST. */
+enum { WF_GRAINS_MOST = 1024 }; /* bytes */
+extern const uint8_t wf_class_of_grains[WF_GRAINS_MOST / WF_GRAIN + 1];
 
 /* The smallest class whose cells hold `size` <= WF_SMALL_MOST bytes; 0 is as good as 1. */
 WF_INLINE unsigned wf_class_of(size_t size)
 {
-    if (WF_LIKELY(size <= 1024))
+    if (WF_LIKELY(size <= WF_GRAINS_MOST))
         return wf_class_of_grains[(size + WF_GRAIN - 1) / WF_GRAIN];
     size--;
     unsigned log = 63 - (unsigned)__builtin_clzl(size);
