@@ -165,7 +165,8 @@ static void loop(struct wf_thread *thread)
     for (;;) {
         wf_store_relaxed(&thread->in_rt, 1);
         wf_compiler_barrier();
-        thread->current = thread->scheduler;
+        if (thread->current != thread->scheduler) /* a seizer may be reading it */
+            thread->current = thread->scheduler;
         if (wf_load_acquire(&thread->attn) != 0)
             attend_in_loop(thread);
         struct wf_worker *worker = thread->worker;
@@ -199,7 +200,7 @@ static void *thread_main(void *arg)
     wf_doze_end(thread); /* begun in thread_start */
     loop(thread);
     /* It stays on the list until it is joined: stopped for good. Its thread-local variables go. */
-    thread->n_tls = 0;
+    wf_store_relaxed(&thread->n_tls, 0);
     void *signal_stack = thread->signal_stack;
     wf_thread_tls = NULL;
     wf_doze_begin(thread);
@@ -449,6 +450,9 @@ uint32_t wf_threads_spare(void)
 static pthread_key_t foreign_key;
 static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
 
+/* ThreadSanitizer forgets the thread in the last round. */
+enum { EXIT_ROUNDS = WF_TSAN ? PTHREAD_DESTRUCTOR_ITERATIONS - 1 : PTHREAD_DESTRUCTOR_ITERATIONS };
+
 /* Called in each round of destructors of thread-specific values, of which there are PTHREAD_DESTRUCTOR_ITERATIONS. Others of
  * the program's may come after ours, allocate, wait, and hold pointers: so the thread stays known until the last round. One
  * that uses weft for the first time in a destructor may never come here: it is found out by wf_world_stop(), by its signal. */
@@ -459,7 +463,7 @@ static void foreign_exit(void *arg)
         wf_hooks.end_locals();
     if (thread->current->frame != NULL) /* children and timers would go on using this thread and its stack */
         wf_fatal("a thread ended inside a weft_scope, weft_deadline or weft_shield in code compiled without -fexceptions");
-    if (++thread->exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS && pthread_setspecific(foreign_key, thread) == 0)
+    if (++thread->exit_rounds < EXIT_ROUNDS && pthread_setspecific(foreign_key, thread) == 0)
         return;
     wf_enter(); /* it is not to vanish while the world stands still */
     wf_hooks.cache_retire(thread->cache);

@@ -89,7 +89,7 @@ struct wf_thread {
         size_t size;
     } few_tls[WF_FEW_TLS_RANGES];
     struct wf_tls_range *tls;  /* its thread-local variables, one range a module: few_tls, or wf_memory; likewise */
-    unsigned n_tls;
+    _Atomic uint32_t n_tls; /* released when the entry is written: a thread that has not begun counts as stopped */
     uint64_t tls_unloads;      /* how many libraries had been unloaded by then */
 };
 

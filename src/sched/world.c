@@ -736,7 +736,8 @@ static int note_unloads(struct dl_phdr_info *info, size_t size, void *arg)
 static void each_tls_range(const struct wf_thread *t, uint64_t unloads, wf_range_fn *fn, void *arg)
 {
     int saved = errno;
-    for (unsigned i = 0; i < t->n_tls; i++) {
+    uint32_t n = wf_load_acquire(&t->n_tls);
+    for (uint32_t i = 0; i < n; i++) {
         const void *low = t->tls[i].low, *high = (const char *)low + t->tls[i].size;
         if (t->tls_unloads == unloads || is_readable(low, high))
             fn(arg, low, high);
@@ -851,8 +852,9 @@ static int note_tls(struct dl_phdr_info *info, size_t size, void *arg)
     struct tls_note *note = arg;
     struct wf_thread *thread = note->thread;
     note_unloads(info, size, &thread->tls_unloads);
-    if (thread->n_tls < note->most && tls_of(info, size, &thread->tls[thread->n_tls]))
-        thread->n_tls++;
+    uint32_t n = wf_load_relaxed(&thread->n_tls);
+    if (n < note->most && tls_of(info, size, &thread->tls[n]))
+        wf_store_release(&thread->n_tls, n + 1);
     return 0;
 }
 
@@ -869,7 +871,7 @@ static void note_thread_locals(struct wf_thread *thread)
         thread->tls = many;
         note.most = n;
     }
-    thread->n_tls = 0;
+    wf_store_relaxed(&thread->n_tls, 0);
     dl_iterate_phdr(note_tls, &note);
 }
 

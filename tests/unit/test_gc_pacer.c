@@ -206,10 +206,9 @@ Test(gc_pacer, at_the_limit_half_of_the_time_is_left_and_what_was_dropped_is_the
     cr_assert_lt(clock_ns(), end, "it never took too long");
     int64_t start = clock_ns(), paused = info().pause_total_ns;
     uint64_t cycles = info().cycles;
-    while (clock_ns() < start + 700 * MS)
+    while (clock_ns() < start + 700 * MS || info().cycles < cycles + 20) /* so the ends of the time do not count for much */
         cr_assert_null(weft_alloc(MIB));
     int64_t took = clock_ns() - start;
-    cr_assert_gt(info().cycles, cycles + 1, "every refusal is after a collection");
     cr_assert_lt(info().pause_total_ns - paused, took * 65 / 100);
     list = NULL;
     clear_stack();
