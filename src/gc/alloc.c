@@ -168,8 +168,8 @@ void *wf_cache_alloc_slow(struct wf_cache *cache, size_t size, enum wf_kind kind
 
 void *wf_cache_alloc_traced(struct wf_cache *cache, size_t size, wf_trace_fn trace)
 {
-    size_t with_head;
-    if (__builtin_add_overflow(size, (size_t)WF_TRACED_HEAD, &with_head))
+    size_t with_head; /* and at least one byte: or the object would begin where the next cell does */
+    if (__builtin_add_overflow(size != 0 ? size : 1, (size_t)WF_TRACED_HEAD, &with_head))
         return NULL;
     char *cell = wf_cache_alloc(cache, with_head, WF_KIND_TRACED);
     if (!cell)

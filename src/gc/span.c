@@ -206,9 +206,15 @@ bool wf_heap_find(uintptr_t word, struct wf_cell *ret_cell)
 bool wf_heap_find_object(const void *p, struct wf_cell *ret_cell)
 {
     uintptr_t word = (uintptr_t)p;
-    if (wf_heap_find(word, ret_cell) && (char *)p >= ret_cell->start)
+    struct wf_cell before;
+    bool found = wf_heap_find(word, ret_cell);
+    if (WF_LIKELY(found && (uintptr_t)ret_cell->start <= word))
         return true;
-    return word % WF_GRAIN == 0 && wf_heap_find(word - 1, ret_cell) && (char *)p >= ret_cell->start;
+    /* Nothing, or what lies in front of a traced object. */
+    if (word % WF_GRAIN != 0 || !wf_heap_find(word - 1, &before))
+        return found;
+    *ret_cell = before;
+    return true;
 }
 
 size_t wf_heap_size_of(const void *p)

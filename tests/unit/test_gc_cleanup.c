@@ -417,4 +417,13 @@ Test(gc_cleanup, the_end_of_a_traced_object_is_not_its_neighbours)
         cr_assert(base == NULL || base == t[i], "%d", i);
     }
     cr_assert_eq(weft_base((char *)t[20] + weft_size(t[20])), t[20]);
+    struct nothing {
+        char none[0];
+    } *empty[40];
+    for (int i = 0; i < 40; i++)
+        empty[i] = weft_new_traced(struct nothing, visit_nothing);
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(weft_base(empty[i]), empty[i], "%d", i);
+    for (int i = 0; i < 40; i++)
+        weft_free(empty[i]);
 }
