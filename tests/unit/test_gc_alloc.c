@@ -30,14 +30,13 @@ Test(gc_alloc, objects_are_aligned_zeroed_and_apart_also_in_memory_used_before)
     for (int round = 0; round < 3; round++) {
         for (size_t size = 0; size <= 40000; size += size < 300 ? 1 : 531)
             for (int i = 0; i < 5; i++) {
-                char *p = wf_cache_alloc(&cache, size, i & 1 ? WF_KIND_SCANNED : WF_KIND_TRACED);
+                size_t head = i & 1 ? 0 : WF_TRACED_HEAD; /* in front of the object; which has a byte at least */
+                char *p = wf_cache_alloc(&cache, head != 0 ? head + size + 1 : size, i & 1 ? WF_KIND_SCANNED : WF_KIND_TRACED);
                 cr_assert_eq((uintptr_t)p % 16, 0);
-                size_t usable = wf_heap_size_of(p) + (i & 1 ? 0 : WF_TRACED_HEAD);
+                size_t usable = wf_heap_size_of(p + head);
                 cr_assert_geq(usable, size);
-                cr_assert(is_zero(p, usable), "size %zu round %d", size, round);
-                memset(p, 0x77, usable); /* overlapping ones would not be zero */
-                if (!(i & 1))
-                    memset(p, 0, WF_TRACED_HEAD);
+                cr_assert(is_zero(p, head + usable), "size %zu round %d", size, round);
+                memset(p + head, 0x77, usable); /* overlapping ones would not be zero */
             }
         cr_assert_eq(collect_all(&cache, NULL, 0, 1), 0);
     }
