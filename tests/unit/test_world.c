@@ -526,7 +526,7 @@ Test(world, a_child_may_collect_when_the_runtime_was_never_started)
             alarm(20);
             use_collected_memory();
             require(wf_load_relaxed(&wf_threads.n_foreign) == 1);
-            if (i % 10 == 0) {
+            if (i % 10 == 0 && !WF_ASAN) { /* whose allocator may have been locked by one of the threads, for ever */
                 require(weft_await(weft_async(wf_thread_self)) != NULL); /* it may start a runtime of its own */
                 require(weft_stop() == 0);
             }
