@@ -348,6 +348,7 @@ static WF_COLD void say_who(const struct wf_thread *self, int64_t waited_ns)
         name[strcspn(name, "\n")] = 0;
     wf_message("a collection has been waiting %.1f s for thread %d (%s) to stand still: %s", (double)waited_ns / 1e9, tid, name,
                reason);
+    wf_add_relaxed(&wf_world_stats.named, 1);
 }
 
 /* Rarely, and rarer each time. */

@@ -95,6 +95,7 @@ enum { WF_STOP_TIMES = 24 };
 struct wf_world_stats {
     uint64_t stops, signals, resent;
     uint64_t given_up;    /* stops that took too long: a thread that had stopped held what another needed in order to stop */
+    _Atomic uint32_t named; /* how often a thread was named on stderr; read at any time */
     uint64_t vanished;    /* plain threads that had ended unnoticed */
     int64_t last_stop_ns; /* from the request until all had stopped */
     int last_tid;         /* who was last */
