@@ -76,7 +76,7 @@ int main(void)
         for (int i = 0; i < ROUTINES; i++)
             weft_scope_go(s, allocate);
     pthread_join(thread, NULL);
-    int64_t end = clock_ns() + INT64_C(10000000000);
+    int64_t end = clock_ns() + PATIENCE_SECONDS * INT64_C(1000000000);
     do {
         weft_gc();
         pause_thread_ms(1);

@@ -13,7 +13,7 @@
 #include "../support/expect.h"
 #include "base/compiler.h"
 
-enum { MIB = 1 << 20, HELD = 256, LEFT_MIB = 64, WATCH_MS = 2000, MOST_SWITCHES = 2, DEADLINE_S = 20 };
+enum { MIB = 1 << 20, HELD = 256, LEFT_MIB = 64, WATCH_MS = 2000, MOST_SWITCHES = 2, DEADLINE_S = 45 };
 
 static void *held[HELD];
 static atomic_uint stay;

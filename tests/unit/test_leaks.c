@@ -1089,7 +1089,7 @@ static void leak_and_be_woken(void)
     }
     wait_on_the_channel(); /* these are not to be woken */
     eventually(n_parked(WF_WAIT_SEM) == MANY && n_parked(WF_WAIT_SELECT) == MANY);
-    for (int i = 0; i < 100 && n_woken < 3 * MOST; i++) {
+    for (int i = 0; i < 2000 && n_woken < 3 * MOST; i++) {
         clear_stack();
         weft_gc();
         pause_thread_ms(5);
