@@ -188,6 +188,8 @@ static void collect_until(int64_t end)
     }
 }
 
+enum { LEAST_STOPS = 20 }; /* so that one or two do not decide */
+
 int main(int argc, char **argv)
 {
     read_stress_options(argc, argv);
@@ -209,8 +211,10 @@ int main(int argc, char **argv)
     pthread_create(&threads[1], NULL, use_weft_in_thread, (void *)8);
     pthread_create(&threads[2], NULL, hammer_callbacks, NULL);
     unsigned resized = 0;
-    for (int64_t end = clock_ns() + (int64_t)stress.seconds * 1000000000, now; (now = clock_ns()) < end; resized++) {
-        collect_until(now + 100000000);
+    int64_t end = clock_ns() + (int64_t)stress.seconds * 1000000000;
+    for (; clock_ns() < end || wf_world_stats.stops < LEAST_STOPS; resized++) {
+        alarm(stress.stuck_after_seconds);
+        collect_until(clock_ns() + 100000000);
         weft_workers *pool = weft_workers_create(2, NULL); /* threads come and go */
         for (int i = 0; i < 20; i++)
             weft_go_with(weft_attr(.workers = pool), leaf);
@@ -229,7 +233,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < WF_STOP_TIMES; i++)
         if (wf_world_stats.times[i] != 0)
             printf("  < %u us: %llu\n", 1u << i, (unsigned long long)wf_world_stats.times[i]);
-    /* None is, on a machine that has time for us; on one that has not, a thread may get no CPU for as long as the patience is. With
-     * a lock of the host in the way it is every other one. */
-    return wf_world_stats.given_up * 5 <= wf_world_stats.stops ? 0 : 1;
+    /* None is, on a machine that has time for us; on one that has not, a thread may get no CPU for as long as the patience is: one
+     * of fifteen was seen. With a lock of the host in the way it is more than every other one (9 beside 7 stops). */
+    return wf_world_stats.given_up * 3 <= wf_world_stats.stops ? 0 : 1;
 }
