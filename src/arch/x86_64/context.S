@@ -118,7 +118,14 @@ PROC(wf_entry)
 .Lentry:
     xorl %ebp, %ebp
 #if WF_SANITIZED
+    /* As if inside the runtime: nobody may be stopped there, out of the range that [W4] in sched/world.c refuses. */
+    movq wf_thread_tls@gottpoff(%rip), %rax
+    movq %fs:(%rax), %rax
+    movl $1, WF_THREAD_IN_RT(%rax)
     call wf_sanitizer_entered
+    movq wf_thread_tls@gottpoff(%rip), %rax
+    movq %fs:(%rax), %rax
+    movl $0, WF_THREAD_IN_RT(%rax)
 #endif
     testq %r13, %r13
     jz .Lregisters
