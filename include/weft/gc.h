@@ -133,12 +133,13 @@ WEFT_API void weft_external(void *p, ptrdiff_t bytes);
 /* Routines that wait and can never be woken, because what they wait on cannot be reached by anybody who may run again: a
  * full collection that finds them, then calls report for each (NULL: only counts). Returns how many. They, and what they
  * hold, are kept, and found again by the next call. In linear time; memory for the search comes from the system, and without
- * it, or when the kernel does not let a process look at its own memory, none is found. May find fewer than there are: the search is conservative, and takes those for alive who
- * sleep, have a deadline, wait in a coroutine, on a stack of a size of their own (weft_go_with) or for several futures,
- * and all plain threads; here it looks also into memory from malloc, and leftovers in what was freed count. Never names one
- * that can be woken, unless what leads to it is hidden (see above). The strings are valid during the call.
- * WEFT_DEBUG=leak=1 does it in every collection and at weft_stop(), and prints a line on stderr for each new one;
- * leak=wake also ends those waits that can be ended with -EDEADLK (not those for mutexes, once and a scope's children). */
+ * it, or when the kernel does not let a process look at its own memory, none is found. May find fewer than there are:
+ * the search is conservative, and takes those for alive who sleep, have a deadline, wait in a coroutine, on a stack of
+ * a size of their own (weft_go_with) or for several futures, and all plain threads; here it looks also into memory from
+ * malloc, and leftovers in what was freed count. Never names one that can be woken, unless what leads to it is hidden
+ * (see above). The strings are valid during the call. WEFT_DEBUG=leak=1 does it in every collection and at weft_stop(),
+ * and prints a line on stderr for each new one; leak=wake also ends those waits that can be ended with -EDEADLK (not
+ * those for mutexes, once and a scope's children). */
 typedef struct weft_leak {
     uint64_t routine_id;
     const char *name;      /* "" if it has none */

@@ -188,10 +188,11 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
 
 /* int weft_go(fn, args...): runs fn(args...) in a new routine, for any function type. Arguments are evaluated here,
  * converted as in a plain call, and copied. fn's value is dropped. Returns 0, or with nothing started -ENOMEM, -EAGAIN, or, in
- * a plain thread that is late for a weft_stop() under way, -ECANCELED. Never blocks. A packed structure of at most 16 bytes is returned in memory all the same, which no compiler
- * tells: do not start functions that return one. Cost: ~20 ns. Not for functions that return structures in memory or take structures beyond
- * 16 bytes (compile errors), nor for noreturn functions (an error with gcc; with clang the caller's next statement
- * is dropped by the compiler: wrap such a function). */
+ * a plain thread that is late for a weft_stop() under way, -ECANCELED. Never blocks. A packed structure of at most 16
+ * bytes is returned in memory all the same, which no compiler tells: do not start functions that return one. Cost: ~20
+ * ns. Not for functions that return structures in memory or take structures beyond 16 bytes (compile errors), nor for
+ * noreturn functions (an error with gcc; with clang the caller's next statement is dropped by the compiler: wrap such a
+ * function). */
 #define weft_go(fn, ...) WEFT__GO(WEFT__CAT(weft__go_, __COUNTER__), NULL, fn __VA_OPT__(, ) __VA_ARGS__)
 
 /* int weft_go_with(const weft_go_attr *attr, fn, args...): the same with attributes. -EINVAL for impossible ones. */

@@ -252,8 +252,8 @@ static WF_NOINLINE int send_or_wait(struct wf_thread *thread, struct weft__chan 
 static WF_COLD int send_after_growing(struct wf_thread *thread, struct weft__chan *c, const void *value)
 {
     wf_chan_unlock(c);
-    int error = wf_chan_add_segment(c);
     wf_leave(thread);
+    int error = wf_chan_add_segment(c);
     return error != 0 ? error : weft__chan_send(c, value);
 }
 
@@ -582,8 +582,9 @@ WF_READS_ANYTHING void wf_chan_trace(void *object, struct weft_visitor *v)
 
 /* ---- ending a wait from outside ---- */
 
-/* Inside the runtime: `c` was alive when waits_on named it, and no collection has come since. Under the lock, waits_on is this wait if and only if the routine's waiter is queued here: it was set under the lock,
- * and whoever took the waiter out has cleared it before releasing the lock. */
+/* Inside the runtime: `c` was alive when waits_on named it, and no collection has come since. Under the lock, waits_on
+ * is this wait if and only if the routine's waiter is queued here: it was set under the lock, and whoever took the
+ * waiter out has cleared it before releasing the lock. */
 static bool abort_wait(struct wf_routine *r, struct weft__chan *c, struct wf_waitq *q, enum wf_wait_kind kind)
 {
     wf_chan_lock(c);

@@ -161,7 +161,7 @@ WF_INLINE void wf_chan_copy(void *to, const void *from, size_t size)
 
 /* ---- steps of an operation; the lock is held ----
  * All return 0 when the value went through, -EPIPE, or -EAGAIN when the call would have to wait; a send also -ENOSPC
- * when an unbounded channel needs a segment first (wf_chan_add_segment, without the lock). What is left to do when the
+ * when an unbounded channel needs a segment first (wf_chan_add_segment, outside the runtime). What is left to do when the
  * lock has been released goes into *ret_rest. */
 struct wf_chan_rest {
     struct wf_waiter *peer; /* was waiting, is to be completed; NULL: nobody */
@@ -187,7 +187,7 @@ void *wf_chan_allocate(size_t size);
  * the caller frees when the lock is released, or NULL. */
 void wf_chan_write_segment_full(struct weft__chan *c);
 struct wf_segment *wf_chan_read_segment_done(struct weft__chan *c);
-/* Without the lock. 0: there is, or was, a segment to write to; -ENOMEM. */
+/* Outside the runtime, and may collect. 0: there is, or was, a segment to write to; -ENOMEM. */
 int wf_chan_add_segment(struct weft__chan *c);
 
 /* Names what the values of an unbounded channel hold, and its segments. */

@@ -158,7 +158,7 @@ static int step(const weft_case *k, struct wf_chan_rest *ret_rest)
     return 0;
 }
 
-/* One case that looked ready, under its channel's lock only. */
+/* One case that looked ready, under its channel's lock only. As step(). */
 static int attempt(struct wf_thread *thread, const weft_case *k)
 {
     struct weft__chan *c = k->weft__chan;
@@ -169,8 +169,6 @@ static int attempt(struct wf_thread *thread, const weft_case *k)
     int result = step(k, &rest);
     wf_chan_unlock(c);
     wf_chan_finish(thread, c, &rest);
-    if (WF_UNLIKELY(result == -ENOSPC))
-        return wf_chan_add_segment(c) != 0 ? -ENOMEM : -EAGAIN;
     return result;
 }
 
@@ -209,8 +207,10 @@ static bool is_blocked(const weft_case *k)
     return flags == 0 && count >= wf_load_relaxed(&c->limit) && !wf_waitq_waits(&c->receivers);
 }
 
-/* Runs one case; all channels are locked, and are not when it has. Its index, -EAGAIN with the locks held, -ENOMEM. */
-static ptrdiff_t run_locked(struct wf_thread *thread, const struct record *record, const weft_case *cases, size_t n)
+/* Runs one case; all channels are locked, and are not when it has. Its index; -EAGAIN with the locks held; -ENOSPC without
+ * them: *ret_full needs a segment first. */
+static ptrdiff_t run_locked(struct wf_thread *thread, const struct record *record, const weft_case *cases, size_t n,
+                            struct weft__chan **ret_full)
 {
     for (;;) {
         struct wf_chan_rest rest = {0};
@@ -224,14 +224,13 @@ static ptrdiff_t run_locked(struct wf_thread *thread, const struct record *recor
         if (result == -EAGAIN)
             continue; /* the peer's wait has been ended by others since we looked; its waiter is out of the queue now */
         unlock_all(record);
-        if (result == 0) {
-            if (c != NULL)
-                wf_chan_finish(thread, c, &rest);
-            return i;
+        if (WF_UNLIKELY(result != 0)) {
+            *ret_full = c;
+            return result;
         }
-        if (wf_chan_add_segment(c) != 0)
-            return -ENOMEM;
-        lock_all(record);
+        if (c != NULL)
+            wf_chan_finish(thread, c, &rest);
+        return i;
     }
 }
 
@@ -429,9 +428,15 @@ WF_INLINE int wait_for_any(struct wf_thread *thread, struct record *record, cons
 /* Decides with all channels locked; waits if need be. */
 WF_INLINE int select_locked(struct record *record, const weft_case *cases, size_t n, ptrdiff_t otherwise)
 {
-    struct wf_thread *thread = wf_enter();
-    lock_all(record);
-    ptrdiff_t result = run_locked(thread, record, cases, n);
+    struct wf_thread *thread;
+    struct weft__chan *full;
+    ptrdiff_t result;
+    while (thread = wf_enter(), lock_all(record), result = run_locked(thread, record, cases, n, &full),
+           WF_UNLIKELY(result == -ENOSPC)) {
+        wf_leave(thread);
+        if (wf_chan_add_segment(full) != 0)
+            return -ENOMEM;
+    }
     if (WF_LIKELY(result == -EAGAIN && otherwise < 0))
         return wait_for_any(thread, record, cases);
     if (result == -EAGAIN) {
@@ -484,6 +489,8 @@ static WF_NOINLINE int select_ready(const weft_case *cases, size_t n)
         wf_leave(thread);
         if (WF_LIKELY(result == 0))
             return (int)i;
+        if (result == -ENOSPC)
+            result = wf_chan_add_segment(cases[i].weft__chan) != 0 ? -ENOMEM : -EAGAIN;
         if (result != -EAGAIN)
             return result;
     }

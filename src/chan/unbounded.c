@@ -102,10 +102,10 @@ WF_READS_ANYTHING void wf_chan_trace_segments(const struct weft__chan *c, struct
 
 WF_COLD int wf_chan_add_segment(struct weft__chan *c)
 {
-    struct wf_segment *segment =
-        wf_gc_alloc(wf_thread_self(), sizeof(*segment) + segment_size(c->elem_size), WF_KIND_DATA);
+    struct wf_segment *segment = wf_gc_new(sizeof(*segment) + segment_size(c->elem_size), WF_KIND_DATA);
     if (segment == NULL)
         return -ENOMEM;
+    struct wf_thread *thread = wf_enter();
     wf_chan_lock(c);
     /* Others may have been quicker, or the channel closed: then it is kept as the spare, or not needed. */
     if (wf_load_relaxed(&c->limit) == 0 && (wf_load_relaxed(&c->flags) & WF_CHAN_CLOSED) == 0) {
@@ -122,5 +122,6 @@ WF_COLD int wf_chan_add_segment(struct weft__chan *c)
     wf_chan_unlock(c);
     if (segment != NULL)
         wf_heap_free(segment);
+    wf_leave(thread);
     return 0;
 }

@@ -6,8 +6,8 @@
  * Printing happens in a child process made for it: debug information is read by a library that allocates, takes locks,
  * needs more stack than a routine has, and may fault on a broken file or on a process whose memory is broken. The child
  * has a copy of everything, a large stack, and a time limit; it notes in shared memory how far it came. What it did not
- * print, the parent prints as bare addresses: nothing that the parent does can wait for a lock. In a signal handler the child walks the frames too, since the unwinder
- * may fault on what caused the signal.
+ * print, the parent prints as bare addresses: nothing that the parent does can wait for a lock. In a signal handler the
+ * child walks the frames too, since the unwinder may fault on what caused the signal.
  *
  * Rejected: a thread instead of a process (a fault there ends all); linking libdw (a library that starts routines should
  * not bring an ELF reader into each program).

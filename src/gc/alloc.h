@@ -64,7 +64,8 @@ WF_NOINLINE void *wf_cache_alloc_slow(struct wf_cache *cache, size_t size, enum 
 /* Frees the object that begins at p before a collection finds it dead. Any thread. A large object's units are free at
  * once, a cell with the next refill from its span. 0; -EINVAL: no object begins there; -EALREADY: it is free (where the
  * cell has not been handed out again; of large objects that are gone: where a unit begins); -EBUSY: it is a weak handle.
- * What hangs on the object is dealt with as if it had been found dead. Frees that race with a refill of the same line are left to the next collection. */
+ * What hangs on the object is dealt with as if it had been found dead. Frees that race with a refill of the same line
+ * are left to the next collection. */
 int wf_heap_free(void *p);
 
 /* ---- */

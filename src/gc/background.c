@@ -10,7 +10,8 @@
  * A program that drops much and then waits allocates nothing, so it would never collect. What it allocated since the last
  * collection is a sign that there may be garbage; an eighth of what begins a collection is enough, and half a second of quiet. If
  * the last collection came while the program was at work, and left more than little, what was dropped after it is not known:
- * then one more is made after two seconds. Go waits for two minutes instead. The collection runs in a routine: weft_stop() waits for routines, and holds the world while it waits for the pilot.
+ * then one more is made after two seconds. Go waits for two minutes instead. The collection runs in a routine: weft_stop()
+ * waits for routines, and holds the world while it waits for the pilot.
  */
 #include "gc/background.h"
 

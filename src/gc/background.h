@@ -12,8 +12,8 @@
 
 /* Gives some memory back; outside the runtime. */
 void wf_background_release(int64_t now_ns);
-/* Starts a routine for cleanups that nobody runs, and a routine that collects, if no worker has had anything to do and nothing was allocated for a while, and there may
- * be garbage. Inside the runtime. */
+/* Starts a routine for cleanups that nobody runs, and a routine that collects, if no worker has had anything to do and
+ * nothing was allocated for a while, and there may be garbage. Inside the runtime. */
 void wf_background_collect(struct wf_thread *pilot, int64_t now_ns, bool idle);
 /* Either is due before long. Any thread. */
 bool wf_background_wanted(void);

@@ -4,10 +4,10 @@
  * Owns:    the caches of workers and plain threads (made on first use, kept and used again), the statistics.
  * Locking: `caches.lock` guards the list of caches. Who collects has claimed the world (sched/world.h).
  *
- * A collection: claim the world, so that there is one at a time; enter dl_iterate_phdr(), whose lock keeps libraries from
- * coming and going; stop the world; flush the caches; mark from the roots, helped by the threads that were stopped; look at
- * weak handles and cleanups; close; set the next goal; go on. Nothing is allocated meanwhile, and no lock of the host is
- * taken but that of dl_iterate_phdr.
+ * A collection: enter dl_iterate_phdr(), whose lock keeps libraries from coming and going, and is waited for in a doze; claim
+ * the world, so that there is one at a time; stop it; flush the caches; mark from the roots, helped by the threads that
+ * were stopped; look at weak handles and cleanups; close; set the next goal; go on. Nothing is allocated meanwhile, and
+ * no lock of the host is taken but that of dl_iterate_phdr.
  *
  * It runs on the stack of whoever needed memory, which is scanned like the others from where it stands.
  */
@@ -783,15 +783,4 @@ void wf_gc_collect_looking(void (*look)(void *arg), void *arg)
 void *wf_gc_new(size_t size, enum wf_kind kind)
 {
     return allocate(size, kind);
-}
-
-void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind)
-{
-    struct wf_cache *cache = cache_of(thread);
-    return cache != NULL ? wf_cache_alloc(cache, size, kind) : NULL;
-}
-
-void *wf_gc_alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kind kind)
-{
-    return alloc_collecting(thread, size, kind, NULL);
 }

@@ -34,20 +34,14 @@ struct wf_cache *wf_gc_cache(struct wf_thread *thread);
 /* hooks.after_switch. */
 void wf_gc_after_switch(struct wf_thread *thread);
 
-/* Memory for the library itself, as weft_alloc() gives: of the calling thread, which is inside the runtime. NULL: none.
- * Neither collects nor waits, so at a memory limit it gives up where the second would find room. */
-void *wf_gc_alloc(struct wf_thread *thread, size_t size, enum wf_kind kind);
-/* The same, but it collects when that is due or no room is left. For a caller that holds nothing, and can bear to be
- * outside the runtime for a while and to come back on another thread: *thread is the one that it is on afterwards. */
-void *wf_gc_alloc_collecting(struct wf_thread **thread, size_t size, enum wf_kind kind);
-
 /* Collects if as much was allocated as begins a collection. Returns the thread that the caller is on afterwards. Inside the
  * runtime. */
 struct wf_thread *wf_gc_collect_if_due(struct wf_thread *thread);
 /* Collects in a routine, unless there is nothing that it could find. Outside the runtime. */
 void wf_gc_collect_idle(void);
 
-/* As weft_alloc() for a caller outside the runtime: may wait for a collection, and does not start the runtime. Not WF_KIND_TRACED. */
+/* As weft_alloc() for a caller outside the runtime: may wait for a collection, and does not start the runtime. Not
+ * WF_KIND_TRACED. */
 void *wf_gc_new(size_t size, enum wf_kind kind);
 
 /* A collection of the caller's own, in which `look` is called instead of the configuration's. Outside the runtime. */

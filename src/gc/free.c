@@ -19,8 +19,8 @@ static void offer(uint32_t span)
 {
     struct wf_span *record = &wf_heap.spans[span];
     uint8_t full = WF_SPAN_FULL;
-    /* [A2] The one who changes the state pushes. Pairs with [A1]. The span's own cache may be about to find it exhausted: then it stays FULL
-     * until the next free or collection. */
+    /* [A2] The one who changes the state pushes. Pairs with [A1]. The span's own cache may be about to find it
+     * exhausted: then it stays FULL until the next free or collection. */
     if (wf_cas_acq_rel(&record->list, &full, WF_SPAN_PARTIAL)) {
         wf_store_relaxed(&record->n_freed, 0);
         wf_span_push_partial(span, span);

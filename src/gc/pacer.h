@@ -15,9 +15,9 @@
  *
  * Collector's time. The nearer the limit, the more often it is collected, up to all the time (Go's issue 58106). So, as Go
  * has it: an account goes up by the time that collections take and down by the time between them, never below 0 nor above
- * SECOND. At the top more than half of the last second or so went to collections: then the goal is not shrunk, and who meets the limit waits,
- * before it collects once more, for as long as the last collection took. What the program drops meanwhile is found then, so
- * nobody is told that there is no memory while there is some. */
+ * SECOND. At the top more than half of the last second or so went to collections: then the goal is not shrunk, and who
+ * meets the limit waits, before it collects once more, for as long as the last collection took. What the program drops
+ * meanwhile is found then, so nobody is told that there is no memory while there is some. */
 #ifndef WEFT_GC_PACER_H
 #define WEFT_GC_PACER_H
 

@@ -2,8 +2,8 @@
 /* inject.c - the injection queue of a pool.
  *
  * Owns:    routines that are RUNNABLE and belong to no worker.
- * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (batches of fresh routines), thread.c (refill), retire.c (what a
- *          worker that goes leaves behind).
+ * Callers: park.c (wake-ups by plain threads, pinned and prioritised routines), runq.c (batches of fresh routines),
+ *          thread.c (refill), retire.c (what a worker that goes leaves behind).
  */
 #include "sched/inject.h"
 

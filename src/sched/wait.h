@@ -38,9 +38,10 @@ struct wf_wait_ops {
     const char *text; /* "receives from a channel" */
     /* Ends the wait of `r` on `object` if it still is that wait: takes the lock that guards the wait queue (memory that
      * stays readable for ever, or collected memory that the wait has kept: the caller has been inside the runtime since it read
-     * `waits_on`, so that no collection can have come between; `object` itself may be gone unless r is found waiting on it under that lock), checks that
-     * r->waits_on still is this wait and that its waiter is queued, unlinks it. True: r belongs to the caller, who sets
-     * r->ret and readies it. Not called for waits that must not be ended (abort == NULL: mutex locks, await, once). */
+     * `waits_on`, so that no collection can have come between; `object` itself may be gone unless r is found waiting on
+     * it under that lock), checks that r->waits_on still is this wait and that its waiter is queued, unlinks it. True:
+     * r belongs to the caller, who sets r->ret and readies it. Not called for waits that must not be ended (abort ==
+     * NULL: mutex locks, await, once). */
     bool (*abort)(struct wf_routine *r, void *object);
 };
 

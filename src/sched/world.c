@@ -116,16 +116,6 @@ static void chain(int signal, siginfo_t *info, void *context)
         world.previous.sa_handler(signal);
 }
 
-/* The kernel reads the mask before it finds that there is no such way to set it. */
-static bool is_readable(const void *low, const void *high)
-{
-    enum { STEP = 4096 };
-    for (uintptr_t p = (uintptr_t)low & ~(uintptr_t)7; p < (uintptr_t)high; p = (p + STEP) & ~(uintptr_t)(STEP - 1))
-        if (syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != 0 && errno == EFAULT)
-            return false;
-    return true;
-}
-
 /* Whether the thread, outside the runtime, stands on the stack that its descriptors say. [W4] Not so for some instructions on
  * the way from one stack to another (into a coroutine and out of it, and where a fresh routine loads its arguments), and in
  * a handler of the user's on a signal stack: what it left behind begins who knows where. */
@@ -138,9 +128,6 @@ static bool stands_where_it_says(const struct wf_thread *thread, const char *pc,
     if (pc >= (const char *)(uintptr_t)wf_switch && pc < wf_entry_end)
         return false; /* on the way to a fresh routine `wait` still holds its arguments */
     if (r->wait.coro != NULL) {
-        /* A sanitizer's hook is called on that way, from outside of the range. */
-        if ((WF_ASAN || WF_TSAN) && !is_readable(r->wait.coro, (const char *)r->wait.coro + 64))
-            return false;
         low = wf_hooks.coro_stack_low(r->wait.coro);
         high = (const char *)r->wait.coro;
     } else if ((r->flags & WF_FOREIGN) != 0) {
@@ -731,6 +718,16 @@ static int note_unloads(struct dl_phdr_info *info, size_t size, void *arg)
     if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof(info->dlpi_subs))
         *(uint64_t *)arg = info->dlpi_subs;
     return 1;
+}
+
+/* The kernel reads the mask before it finds that there is no such way to set it. */
+static bool is_readable(const void *low, const void *high)
+{
+    enum { STEP = 4096 };
+    for (uintptr_t p = (uintptr_t)low & ~(uintptr_t)7; p < (uintptr_t)high; p = (p + STEP) & ~(uintptr_t)(STEP - 1))
+        if (syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != 0 && errno == EFAULT)
+            return false;
+    return true;
 }
 
 /* Variables of a library that has been unloaded meanwhile may be anything, or nothing. */

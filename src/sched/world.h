@@ -22,15 +22,14 @@
 
 #include "sched/thread.h"
 
-/* Becomes the one that may stop the world, if nobody is. The caller is inside the runtime, as in all that follows. */
+/* Becomes the one that may stop the world; false: somebody else is. No wait. The caller is inside the runtime, as in all that follows. */
 bool wf_world_try_claim(void);
 /* Waits until nobody may stop it, outside the runtime: the caller may be on another thread afterwards. */
 struct wf_thread *wf_world_wait_unclaimed(struct wf_thread *thread);
-/* The same in one: becomes the one that may stop the world. False: somebody else was; that is over now, the caller has been outside meanwhile
- * and may be on another thread. The caller is inside the runtime, and stays so from here to wf_world_resume(). */
+/* The same in one: becomes the one that may stop the world. False: somebody else was; that is over now, the caller has
+ * been outside meanwhile and may be on another thread. The caller is inside the runtime, and stays so from here to
+ * wf_world_resume(). */
 bool wf_world_claim(struct wf_thread **thread);
-/* The same without a wait, for who cannot leave the runtime now. False: somebody else is. */
-bool wf_world_try_claim(void);
 /* Stops all threads but the calling one. False: it took too long and was given up, the world goes on: to be tried again, with
  * attempt + 1, a little later. */
 bool wf_world_stop(struct wf_thread *self, unsigned attempt);

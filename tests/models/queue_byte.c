@@ -27,7 +27,7 @@ enum weak {
     N_WEAK
 };
 
-enum { MARKERS = 2 }; /* three take minutes, and hold */
+enum { MARKERS = 2 }; /* three take minutes: not gone through */
 
 /* What each marker finds, in this order: marker 0 cell A, marker 1 cell B and cell A. */
 static unsigned cell_found(unsigned t, unsigned n)
