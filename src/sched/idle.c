@@ -32,6 +32,9 @@
  * producer to wf_idle_wake_slow, which fences; the real counts are in `fenced_counts`.
  * [I3] The last searcher that finds work wakes another one when more is visible: a producer that saw it searching did
  * not.
+ * [I4] A worker that was never used is claimed, counted as searching, and may turn out to get no thread. Then it goes back, and
+ * after that start_wanted is set: the pilot clears it, fences, looks, and starts somebody if there is work. In this order,
+ * so that the pilot cannot have relied on the claimed one.
  *
  * Rejected: waking for every push (Go's 5 % in futex), a stealable `next` (two locked instructions a wake-up), parking
  * without naps (a producer that hands out work every few microseconds would pay 6 us each time).
@@ -40,6 +43,7 @@
 
 #include "base/futex.h"
 #include "base/membarrier.h"
+#include "base/perturb.h"
 #include "sched/inject.h"
 #include "sched/park.h"
 #include "sched/pilot.h"
@@ -117,13 +121,18 @@ static void rouse(struct wf_worker *worker)
     wf_pilot_wake();
 }
 
-/* No thread is to be had for a worker that was never used: it stays unused. */
+/* No thread is to be had for a worker that was never used: it stays unused. [I4] While it counted as searching others relied
+ * on it and woke nobody, the pilot among them: only what is asked of the pilot from now on is sure to be done. */
 static void unclaim_unused(struct wf_worker *worker)
 {
-    wf_add_seq_cst(counts(worker->pool), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
+    struct wf_pool *pool = worker->pool;
+    wf_perturb(); /* others who rely on it */
+    wf_add_seq_cst(counts(pool), (uint32_t)(WF_IDLE_ASLEEP_ONE - WF_IDLE_SEARCHING_ONE));
     wf_store_release(&worker->state, WF_WORKER_UNUSED);
     wf_fence_seq_cst();
     wf_arrivals_leave(worker); /* [A2] */
+    wf_store_seq_cst(&pool->start_wanted, 1);
+    wf_pilot_wake(); /* [Z2] */
 }
 
 bool wf_worker_wake(struct wf_worker *worker)
@@ -139,7 +148,7 @@ bool wf_worker_wake(struct wf_worker *worker)
 
 static bool more_visible(struct wf_pool *pool);
 
-/* A worker that was claimed and could not be started counted as searching for a while: somebody may have relied on it. */
+/* The same for those of them who sleep. */
 static bool wake_instead(struct wf_pool *pool)
 {
     wf_fence_seq_cst();
@@ -204,6 +213,14 @@ void wf_idle_wake_inject(struct wf_pool *pool)
                 return;
     if (asleep_of(word) > 0)
         wf_idle_wake_one(pool);
+}
+
+void wf_idle_start_again(struct wf_pool *pool)
+{
+    wf_store_seq_cst(&pool->start_wanted, 0);
+    wf_fence_seq_cst(); /* [I4] before the look */
+    if (more_visible(pool))
+        wf_idle_wake_inject(pool);
 }
 
 bool wf_idle_all_parked(void)

@@ -17,6 +17,8 @@ struct wf_routine *wf_find_work(struct wf_thread *thread);
 /* After a push into the injection queue or a pinned list: see that a worker looks there. Touches the pool and its workers only,
  * which are there for ever: what was pushed may have run and ended by now. */
 void wf_idle_wake_inject(struct wf_pool *pool);
+/* A worker of the pool could not be started by the thread that needed it: the pilot does it, if it is still needed. */
+void wf_idle_start_again(struct wf_pool *pool);
 
 /* Calls `worker` back if it sleeps (parked or napping). True if it did. */
 bool wf_worker_wake(struct wf_worker *worker);

@@ -264,10 +264,8 @@ static bool check_pools(struct wf_thread *self, int64_t now)
             wf_pool_settle(pool, true);
             acted = true;
         }
-        if (WF_UNLIKELY(wf_load_relaxed(&pool->start_wanted) != 0)) {
-            wf_store_seq_cst(&pool->start_wanted, 0);
-            wf_idle_wake_inject(pool);
-        }
+        if (WF_UNLIKELY(wf_load_acquire(&pool->start_wanted) != 0))
+            wf_idle_start_again(pool);
         for (uint32_t i = 0; i < wf_load_relaxed(&pool->size); i++)
             acted |= check_worker(&pool->workers[i], now);
     }
@@ -275,6 +273,14 @@ static bool check_pools(struct wf_thread *self, int64_t now)
     pthread_mutex_unlock(&wf_pools.lock);
     wf_leave(self);
     return acted;
+}
+
+static bool starts_wanted(void)
+{
+    for (struct wf_pool *pool = NULL; (pool = wf_pool_next(pool)) != NULL;)
+        if (wf_load_seq_cst(&pool->start_wanted) != 0)
+            return true;
+    return false;
 }
 
 static void nap(int64_t until)
@@ -289,7 +295,7 @@ static void sleep_deep(uint64_t seen, uint32_t seen_blocked, int64_t recheck_ns)
     wf_fence_seq_cst();
     int64_t deadline = recheck_ns > 0 ? wf_now_ns() + recheck_ns : WF_FUTEX_FOREVER;
     if (wf_idle_all_parked() && signature() == seen && wf_load_seq_cst(&wf_threads.n_foreign_blocked) == seen_blocked &&
-        wf_load_seq_cst(&pilot.stopping) == 0 && !wf_hooks.background_wanted())
+        wf_load_seq_cst(&pilot.stopping) == 0 && !starts_wanted() && !wf_hooks.background_wanted())
         wf_futex_wait(&pilot.asleep, 1, deadline);
     wf_swap_seq_cst(&pilot.asleep, 0);
 }

@@ -49,7 +49,7 @@ struct wf_pool {
     _Atomic uint32_t n_napping;
     _Atomic uint32_t n_pinned;          /* runnable pinned routines on the lists of the pool's threads */
     _Atomic uint64_t n_started_outside; /* routines of this pool that no worker of it has started */
-    _Atomic uint32_t start_wanted;      /* 1: the pilot is to start a worker; thread.c, thread_start */
+    _Atomic uint32_t start_wanted;      /* 1: the pilot is to start a worker; [I4] idle.c */
 
     WF_ALIGNED_LINE struct wf_inject inject;
 

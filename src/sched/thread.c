@@ -240,11 +240,8 @@ static WF_NOINLINE int create_dozing(struct wf_thread *self, struct wf_thread *t
 static struct wf_thread *thread_start(struct wf_pool *pool, struct wf_worker *worker)
 {
     struct wf_thread *self = wf_thread_self();
-    if (self != NULL && self->pool != NULL && self->pool->nice > pool->nice) {
-        /* A thread inherits its maker's niceness and may not lower it: this is for the pilot. */
-        wf_store_seq_cst(&pool->start_wanted, 1);
-        return NULL;
-    }
+    if (self != NULL && self->pool != NULL && self->pool->nice > pool->nice)
+        return NULL; /* a thread inherits its maker's niceness and may not lower it: this is for the pilot */
     if (wf_load_relaxed(&wf_threads.n_all) >= WF_THREADS_MAX || wf_load_relaxed(&wf_threads.stopping) != 0)
         return NULL;
     struct wf_thread *thread = thread_create_block(0);

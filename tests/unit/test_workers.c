@@ -286,6 +286,34 @@ Test(workers, threads_of_a_pool_have_its_niceness_and_no_others_have, .timeout =
     atomic_store(&over, true);
 }
 
+static void end_one(void)
+{
+    atomic_fetch_add(&ended, 1);
+}
+
+static void start_end_one(weft_workers *fresh)
+{
+    start_on(fresh, end_one);
+}
+
+/* The niced thread claims the other pool's only worker and cannot start it. Whoever relied on that one must not be forgotten,
+ * and nobody comes a second time. */
+Test(workers, what_a_niced_thread_cannot_start_is_started_by_others, .timeout = 60)
+{
+    enum { ROUNDS = 300 };
+    start(compute); /* keeps the pilot up */
+    eventually(atomic_load(&begun) == 1);
+    batch = weft_workers_create(1, &(weft_workers_attr){.nice = 11});
+    for (int i = 0; i < ROUNDS; i++) {
+        weft_workers *fresh = weft_workers_create(1, NULL);
+        cr_assert_not_null(fresh);
+        start_on(batch, start_end_one, fresh);
+        eventually(atomic_load(&ended) == i + 1);
+        cr_assert_eq(weft_workers_destroy(fresh), 0);
+    }
+    atomic_store(&over, true);
+}
+
 /* ---- pinned routines ---- */
 
 enum { N_PINNED = 12, N_HOMES = 4 };
