@@ -178,7 +178,7 @@ static inline int weft__gen_next(weft_coro *c, void *out, size_t size)
     return error;
 }
 
-/* Address of the assembly stub, which finds a weft_coro_attr where weft_go's finds its attributes. */
+/* Address of the assembly thunk, which finds a weft_coro_attr where weft_go's finds its attributes. */
 extern WEFT_API void (*const weft__gen_capture)(void);
 
 #endif /* !__cplusplus */

@@ -25,7 +25,7 @@ extern "C" {
 struct weft__future;
 struct weft__promise;
 
-/* The handle's type is the type of the function that awaits it: that is how one stub can give back any T. */
+/* The handle's type is the type of the function that awaits it: that is how one thunk can give back any T. */
 #define weft_future(T) __typeof__(__typeof__(T)(*)(struct weft__future *))
 
 extern WEFT_API void (*const weft__await)(void);
@@ -47,13 +47,13 @@ WEFT_API int weft__future_all_settled(const weft__future_element *fs, size_t n, 
 WEFT_API int weft__future_race(const weft__future_element *fs, size_t n);
 WEFT_API int weft__future_any(const weft__future_element *fs, size_t n);
 
-/* What the stub behind weft_resolve() is told. */
+/* What the thunk behind weft_resolve() is told. */
 struct weft__resolve {
     struct weft__future *future;
     uint32_t size; /* of the value */
     int result;    /* out */
 };
-extern WEFT_API void (*const weft__resolve_stub)(void);
+extern WEFT_API void (*const weft__resolve_thunk)(void);
 
 #ifdef __cplusplus
 }
@@ -154,7 +154,7 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
         WEFT__KEPT(x) WEFT__CAT(x, _value) = WEFT__CAT(WEFT__INITIAL, __VA_OPT__(_GIVEN))(__VA_ARGS__); \
         struct weft__resolve WEFT__CAT(x, _how) = {weft__future_of(x), sizeof(WEFT__KEPT(x)), 0}; \
         __builtin_call_with_static_chain( \
-            ((WEFT__RESOLVER(WEFT__KEPT(x)))weft__launder(weft__resolve_stub))( \
+            ((WEFT__RESOLVER(WEFT__KEPT(x)))weft__launder(weft__resolve_thunk))( \
                 WEFT__CAT(x, _value), 0, 0, 0, 0, 0, 1, 0., 0., 0., 0., 0., 0., 0., 1.), \
             (void *)&WEFT__CAT(x, _how)); \
         __asm__("" : "+m"(WEFT__CAT(x, _how))); \
@@ -166,7 +166,7 @@ extern WEFT_API void (*const weft__resolve_stub)(void);
 #define WEFT__KEPT(x) \
     __typeof__(__builtin_choose_expr(__builtin_types_compatible_p(WEFT__PROMISED(x), void), (char)0, \
                                      x((struct weft__promise *)0)))
-/* Behind the value come as many numbers as there are registers: by the last of each kind the stub knows whether the value
+/* Behind the value come as many numbers as there are registers: by the last of each kind the thunk knows whether the value
  * is in a register at all. */
 #define WEFT__RESOLVER(T) \
     void (*)(T, int, int, int, int, int, int, double, double, double, double, double, double, double, double)

@@ -46,7 +46,7 @@ struct weft__site {
     int line;
 };
 
-/* What the capture stub is told; lives in the caller's frame for the length of the call. */
+/* What the capture thunk is told; lives in the caller's frame for the length of the call. */
 struct weft__go {
     void (*fn)(void);
     const struct weft__site *site;
@@ -58,7 +58,7 @@ struct weft__go {
 };
 enum { WEFT__GO_FUTURE = 1, WEFT__GO_X87 = 2, WEFT__GO_SCOPE = 4, WEFT__GO_ERROR = 8 };
 
-/* Address of the assembly stub, exported as data so that no lazy binding runs between caller and stub. */
+/* Address of the assembly thunk, exported as data so that no lazy binding runs between caller and thunk. */
 extern WEFT_API void (*const weft__capture)(void);
 extern WEFT_API void (*const weft__try_capture)(void);
 
@@ -138,11 +138,11 @@ WEFT_API WEFT_NORETURN void weft_exit(void);
 #define WEFT__WORDS_16(a, ...) WEFT__WORDS(a) WEFT__WORDS_15(__VA_ARGS__)
 #define WEFT__WORDS_OF(...) (0 WEFT__CAT(WEFT__WORDS_, WEFT__COUNT(__VA_ARGS__))(__VA_ARGS__))
 
-/* The stub's address seen as a pointer to fn's own type: the compiler checks and converts the arguments as in fn(...). */
-static inline __attribute__((always_inline)) void (*weft__launder(void (*stub)(void)))(void)
+/* The thunk's address seen as a pointer to fn's own type: the compiler checks and converts the arguments as in fn(...). */
+static inline __attribute__((always_inline)) void (*weft__launder(void (*thunk)(void)))(void)
 {
-    __asm__("" : "+r"(stub));
-    return stub;
+    __asm__("" : "+r"(thunk));
+    return thunk;
 }
 static inline int weft__go_result(const struct weft__go *g) { return g->result; }
 
@@ -163,10 +163,10 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
          ? (uint32_t)WEFT__GO_X87 \
          : 0u)
 
-#define WEFT__START(g, stub, fn_, attr_, flags_, ...) \
-    WEFT__START_IN(g, stub, NULL, fn_, attr_, flags_ __VA_OPT__(, ) __VA_ARGS__)
+#define WEFT__START(g, thunk, fn_, attr_, flags_, ...) \
+    WEFT__START_IN(g, thunk, NULL, fn_, attr_, flags_ __VA_OPT__(, ) __VA_ARGS__)
 /* `in`: the scope or tracker. */
-#define WEFT__START_IN(g, stub, in_, fn_, attr_, flags_, ...) \
+#define WEFT__START_IN(g, thunk, in_, fn_, attr_, flags_, ...) \
     WEFT__CAN_RETURN(fn_); \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 16, \
                    "a routine's function returns at most 16 bytes, in registers"); \
@@ -177,7 +177,7 @@ static inline int weft__go_result(const struct weft__go *g) { return g->result; 
                          .future = (in_), \
                          .n_words = (uint32_t)WEFT__WORDS_OF(__VA_ARGS__), \
                          .flags = (flags_) | WEFT__X87(__typeof__((fn_)(__VA_ARGS__)))}; \
-    __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(stub))(__VA_ARGS__), (void *)&g); \
+    __builtin_call_with_static_chain(((__typeof__(&*(fn_)))weft__launder(thunk))(__VA_ARGS__), (void *)&g); \
     __asm__("" : "+m"(g))
 
 #define WEFT__GO(g, attr, fn, ...) \

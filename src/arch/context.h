@@ -45,17 +45,17 @@ void wf_entry(void);
  * not yet that of a started one. */
 extern const char wf_entry_end[];
 
-/* The stub behind weft_go and weft_async: r10 holds a struct weft__go *. Calls wf_capture_call with the frame. */
-void wf_capture_stub(void);
-/* The stub behind weft_try. */
-void wf_try_stub(void);
-/* The stubs behind weft_await: void f(struct weft__future *), the value in the ABI's return registers. */
-void wf_await_stub(void);
-void wf_value_stub(void);
-/* The stub behind weft_resolve. */
-void wf_resolve_stub(void);
+/* The thunk behind weft_go and weft_async: r10 holds a struct weft__go *. Calls wf_capture_call with the frame. */
+void wf_capture_thunk(void);
+/* The thunk behind weft_try. */
+void wf_try_thunk(void);
+/* The thunks behind weft_await: void f(struct weft__future *), the value in the ABI's return registers. */
+void wf_await_thunk(void);
+void wf_value_thunk(void);
+/* The thunk behind weft_resolve. */
+void wf_resolve_thunk(void);
 
-/* What the capture stub hands to C. The layout is asserted in arch/x86_64/offsets.h. */
+/* What the capture thunk hands to C. The layout is asserted in arch/x86_64/offsets.h. */
 struct wf_captured {
     uint64_t integers[6];
     uint64_t rax;

@@ -24,8 +24,8 @@ void wf_coro_leave_call(void **save, void *load, void (*fn)(void));
  * fn(arg), which must not return. */
 void *wf_coro_prepare(void *top, void (*fn)(void *), void *arg);
 
-/* The stub behind weft_gen_make: r10 holds a struct weft__go *. Calls wf_coro_capture with the frame. */
-void wf_coro_capture_stub(void);
+/* The thunk behind weft_gen_make: r10 holds a struct weft__go *. Calls wf_coro_capture with the frame. */
+void wf_coro_capture_thunk(void);
 
 /* Calls fn with captured arguments: the registers, and n_words at call->words. */
 void wf_captured_call(const struct wf_captured *call, void (*fn)(void), uint64_t n_words);

@@ -278,7 +278,7 @@ WF_PUBLIC weft_coro *weft_coro_create_with(const weft_coro_attr *attr, void (*fn
 
 /* ---- generators: a call captured as weft_go does ---- */
 
-void (*const weft__gen_capture)(void) __attribute__((visibility("default"))) = wf_coro_capture_stub;
+void (*const weft__gen_capture)(void) __attribute__((visibility("default"))) = wf_coro_capture_thunk;
 
 /* As in sched/spawn.c: the over-read upwards stays within WF_STACK_HEADROOM; not instrumented, they are the caller's
  * frame; volatile, so that no instrumented memcpy is put in its place. */
@@ -289,7 +289,7 @@ __attribute__((no_sanitize("address"), no_sanitize("thread"))) static void copy_
         ((volatile uint64_t *)to)[i] = ((const volatile uint64_t *)from)[i];
 }
 
-/* Called by the capture stub. The first argument, which the macro gives as 0, becomes the generator itself. */
+/* Called by the capture thunk. The first argument, which the macro gives as 0, becomes the generator itself. */
 void wf_coro_capture(const struct wf_captured *frame, struct weft__go *go);
 void wf_coro_capture(const struct wf_captured *frame, struct weft__go *go)
 {

@@ -68,7 +68,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
     if (ip == 0 || walk->n == walk->most || function == (uintptr_t)wf_entry)
         return _URC_END_OF_STACK;
     walk->begun |= ip == walk->from;
-    if (!walk->begun || function == (uintptr_t)wf_try_stub)
+    if (!walk->begun || function == (uintptr_t)wf_try_thunk)
         return _URC_NO_REASON;
     walk->trace[walk->n++] = exact ? ip : ip - 1; /* a return address may be the first one of the next line */
     return _URC_NO_REASON;

@@ -18,7 +18,7 @@
 enum { ID_BLOCK = 4096 };
 static _Atomic uint64_t next_id_block = 1;
 
-void (*const weft__capture)(void) __attribute__((visibility("default"))) = wf_capture_stub;
+void (*const weft__capture)(void) __attribute__((visibility("default"))) = wf_capture_thunk;
 
 static uint64_t new_id(struct wf_worker *worker)
 {
@@ -197,7 +197,7 @@ static WF_COLD int spawn_with_attributes(struct wf_thread *thread, const struct 
     return spawn(thread, frame, go, true);
 }
 
-/* Called by the capture stub. */
+/* Called by the capture thunk. */
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go);
 void wf_capture_call(const struct wf_captured *frame, struct weft__go *go)
 {

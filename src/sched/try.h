@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* try.h - the record of a weft_try() in progress: lives in the frame of the try stub, linked per routine. */
+/* try.h - the record of a weft_try() in progress: lives in the frame of the try thunk, linked per routine. */
 #ifndef WEFT_SCHED_TRY_H
 #define WEFT_SCHED_TRY_H
 
@@ -19,7 +19,7 @@ struct wf_coro_end {
 
 struct wf_try {
     struct wf_try *outer;    /* the enclosing one of the same stack */
-    void *frame;             /* frame pointer of the stub */
+    void *frame;             /* frame pointer of the thunk */
     struct weft__go *go;     /* where its result goes */
     uint64_t begun;          /* how many departures had begun in the process: scope/panic.c */
     struct wf_frame *blocks; /* the innermost block at its beginning; in a coroutine NULL: of its resume, which may be another
@@ -27,10 +27,10 @@ struct wf_try {
     struct wf_coro_end *end; /* of the coroutine whose stack it is on; NULL: none. The lowest one there has no `outer` */
 };
 
-/* Called by the stub. */
+/* Called by the thunk. */
 void wf_try_enter(struct wf_try *record);
 void wf_try_leave(struct wf_try *record);
-/* The stub's personality: what the unwinder calls when any exception passes the stub's frame, also one that is not ours
+/* The thunk's personality: what the unwinder calls when any exception passes the thunk's frame, also one that is not ours
  * (C++, pthread_exit). The record's end. */
 _Unwind_Reason_Code wf_try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                        struct _Unwind_Exception *exception, struct _Unwind_Context *context);

@@ -2,7 +2,7 @@
 /* future.c - settling, awaiting, cancelling.
  *
  * Owns:    future cells: from sched/object.h, reused once detached and settled.
- * Callers: spawn.c through hooks (create, settle), promise.c, the await stubs.
+ * Callers: spawn.c through hooks (create, settle), promise.c, the await thunks.
  *
  * Cancelling a routine's future needs the routine, which may be ending just then. Nobody can hold the future's lock
  * meanwhile, for the routine may be waiting for this very future, or the canceller be long at it. So the canceller sets
@@ -30,10 +30,10 @@ _Static_assert(offsetof(struct wf_future, state) == WF_FUTURE_STATE, "arch/x86_6
 _Static_assert(offsetof(struct wf_future, x87) == WF_FUTURE_X87, "arch/x86_64/offsets.h");
 _Static_assert(offsetof(struct wf_future, value) == WF_FUTURE_VALUE, "arch/x86_64/offsets.h");
 _Static_assert(WF_FUTURE_PENDING == 0 && WF_FUTURE_PANICKED == WF_FUTURE_STATE_PANICKED, "arch/x86_64/offsets.h");
-_Static_assert(WF_FUTURE_DONE < WF_FUTURE_PANICKED && WF_FUTURE_FAILED > WF_FUTURE_PANICKED, "the await stub compares");
+_Static_assert(WF_FUTURE_DONE < WF_FUTURE_PANICKED && WF_FUTURE_FAILED > WF_FUTURE_PANICKED, "the await thunk compares");
 
-void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_stub;
-void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_stub;
+void (*const weft__await)(void) __attribute__((visibility("default"))) = wf_await_thunk;
+void (*const weft__future_value)(void) __attribute__((visibility("default"))) = wf_value_thunk;
 
 WF_INLINE struct wf_future *prepare(struct wf_future *f, struct wf_routine *routine, void *tracker)
 {

@@ -68,7 +68,7 @@ bool wf_future_settle_error(struct wf_thread *thread, struct wf_future *f, int e
 bool wf_future_resolve(struct wf_thread *thread, struct wf_future *f, const struct wf_result *value);
 bool wf_future_reject(struct wf_thread *thread, struct wf_future *f, int error);
 
-/* What the await stub calls: waits until f has settled, in a tail call, so that the stub is the only frame left. 0, or why
+/* What the await thunk calls: waits until f has settled, in a tail call, so that the thunk is the only frame left. 0, or why
  * the wait was ended. */
 int wf_future_join(struct wf_future *f);
 /* ... when it has settled without a value, */

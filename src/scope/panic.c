@@ -3,7 +3,7 @@
  *
  * Frames are left by the C++ runtime's forced unwinding (the Itanium ABI's _Unwind_ForcedUnwind, as pthread_cancel does):
  * defers, cleanup attributes and destructors run in code that has unwind tables for them (-fexceptions). It stops at the
- * frame of the try stub, or at the end of the stack. Where a frame cannot be walked, the rest is left without cleanups.
+ * frame of the try thunk, or at the end of the stack. Where a frame cannot be walked, the rest is left without cleanups.
  *
  * What is on its way through a routine's frames is a departure. A cleanup that it runs may raise another: the routine
  * has a stack of them, the innermost first. When one arrives, those that were raised after the weft_try that it arrives at
@@ -45,7 +45,7 @@ enum { GUARD = 1 << 16 };
 
 void (*wf_on_panic)(const char *message, uint64_t routine_id, void *arg);
 void *wf_on_panic_arg;
-void (*const weft__try_capture)(void) __attribute__((visibility("default"))) = wf_try_stub;
+void (*const weft__try_capture)(void) __attribute__((visibility("default"))) = wf_try_thunk;
 __attribute__((visibility("default"))) uint64_t weft__n_departures; /* atomic: how many have ever begun */
 
 /* What a departure carries. */

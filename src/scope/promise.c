@@ -2,7 +2,7 @@
 /* promise.c - promises: a future that is settled by hand.
  *
  * A promise and its future are the same cell, seen through two types of handle. The value comes as a routine's result
- * does, as an image of the registers: wf_resolve_stub makes it from those in which the compiler passes an argument.
+ * does, as an image of the registers: wf_resolve_thunk makes it from those in which the compiler passes an argument.
  */
 #include <weft/future.h>
 
@@ -18,7 +18,7 @@ enum { MOST_ERRNO = 4095 }; /* the kernel's; WEFT_EPANIC lies beyond */
 
 _Static_assert(offsetof(struct weft__resolve, size) == WF_RESOLVE_SIZE, "arch/x86_64/offsets.h");
 
-void (*const weft__resolve_stub)(void) __attribute__((visibility("default"))) = wf_resolve_stub;
+void (*const weft__resolve_thunk)(void) __attribute__((visibility("default"))) = wf_resolve_thunk;
 
 WF_PUBLIC struct weft__future *weft__promise_make(void)
 {
@@ -28,7 +28,7 @@ WF_PUBLIC struct weft__future *weft__promise_make(void)
     return (struct weft__future *)f;
 }
 
-/* Called by the stub. */
+/* Called by the thunk. */
 void wf_promise_resolve(struct weft__resolve *how, const struct wf_result *value);
 void wf_promise_resolve(struct weft__resolve *how, const struct wf_result *value)
 {

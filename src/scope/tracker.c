@@ -123,7 +123,7 @@ WF_PUBLIC size_t weft_tracker_count(const weft_tracker *t)
 
 /* ---- weft_tracker_go ---- */
 
-/* What is called in place of the capture stub when the tracker is closed. */
+/* What is called in place of the capture thunk when the tracker is closed. */
 static void start_nothing(void) {}
 void (*const weft__tracker_refuse)(void) __attribute__((visibility("default"))) = start_nothing;
 

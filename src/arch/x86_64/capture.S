@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* capture.S - the stubs behind weft_go, weft_try and weft_await, System V x86-64.
+/* capture.S - the thunks behind weft_go, weft_try and weft_await, System V x86-64.
  *
  * The caller believes it calls a function of fn's own type; r10 (the static chain) points to its struct weft__go. A
- * stub therefore finds every argument where the ABI puts it.
+ * thunk therefore finds every argument where the ABI puts it.
  */
 #include "arch/x86_64/offsets.h"
 
@@ -32,7 +32,7 @@
     movaps %xmm7, at+WF_CAPTURED_VECTORS+112(%rsp)
 
 /* Hands the captured call to wf_capture_call(struct wf_captured *, struct weft__go *). */
-PROC(wf_capture_stub)
+PROC(wf_capture_thunk)
     pushq %rbp
     .cfi_def_cfa_offset 16
     .cfi_offset %rbp, -16
@@ -46,10 +46,10 @@ PROC(wf_capture_stub)
     leave
     .cfi_def_cfa %rsp, 8
     ret
-END(wf_capture_stub)
+END(wf_capture_thunk)
 
 /* The same for generators: wf_coro_capture(struct wf_captured *, struct weft__go *). */
-PROC(wf_coro_capture_stub)
+PROC(wf_coro_capture_thunk)
     pushq %rbp
     .cfi_def_cfa_offset 16
     .cfi_offset %rbp, -16
@@ -63,7 +63,7 @@ PROC(wf_coro_capture_stub)
     leave
     .cfi_def_cfa %rsp, 8
     ret
-END(wf_coro_capture_stub)
+END(wf_coro_capture_thunk)
 
 /* void wf_captured_call(const struct wf_captured *rdi, void (*fn)(void) rsi, uint64_t n_words rdx) */
 PROC(wf_captured_call)
@@ -111,7 +111,7 @@ END(wf_captured_call)
 /* Calls go->fn with the same arguments under a struct wf_try; go->result becomes 0 or WEFT_EPANIC.
  * Frame below rbp: rbx r12 r13 r14 r15 pad(8), struct wf_try, struct wf_captured. */
 #define SAVED 48
-PROC(wf_try_stub)
+PROC(wf_try_thunk)
     .cfi_personality 0x1b, wf_try_personality /* pc-relative, 4 bytes */
     pushq %rbp
     .cfi_def_cfa_offset 16
@@ -186,9 +186,9 @@ PROC(wf_try_stub)
     popq %rbp
     .cfi_def_cfa %rsp, 8
     ret
-END(wf_try_stub)
+END(wf_try_thunk)
 
-/* void wf_try_resume(struct wf_try *record rdi): back in the stub's frame. */
+/* void wf_try_resume(struct wf_try *record rdi): back in the thunk's frame. */
 PROC(wf_try_resume)
     .cfi_undefined %rip
     movq WF_TRY_FRAME(%rdi), %rbp
@@ -198,8 +198,8 @@ PROC(wf_try_resume)
 END(wf_try_resume)
 
 /* T weft_await(struct weft__future *rdi): the value in the registers that T comes back in. The wait is a tail call, so
- * the stub's is the only frame between the switch and the user. */
-PROC(wf_await_stub)
+ * the thunk's is the only frame between the switch and the user. */
+PROC(wf_await_thunk)
     pushq %rbx
     .cfi_def_cfa_offset 16
     .cfi_offset %rbx, -16
@@ -240,18 +240,18 @@ PROC(wf_await_stub)
     movl %eax, %edi
     call wf_future_interrupted
     ud2
-END(wf_await_stub)
+END(wf_await_thunk)
 
 /* T f(struct weft__future *rdi): the value of a future that has settled. */
-PROC(wf_value_stub)
+PROC(wf_value_thunk)
     jmp .Lvalue
-END(wf_value_stub)
+END(wf_value_thunk)
 
 /* void weft_resolve(T value, int x 6, double x 8), r10: struct weft__resolve *. A value of at most 16 bytes is passed in
  * the registers of its class in the same order in which it is returned: rdi, rsi for rax, rdx, and xmm0, xmm1. The
  * exception are long double and what contains nothing else: passed on the stack, returned in st(0). That is the case if
  * the value took no register, so that the last int and the last double, which are 1, came in the last registers. */
-PROC(wf_resolve_stub)
+PROC(wf_resolve_thunk)
     subq $(WF_RESULT_SIZE + 8), %rsp
     .cfi_def_cfa_offset WF_RESULT_SIZE + 16
     movq %rdi, 0(%rsp)
@@ -276,6 +276,6 @@ PROC(wf_resolve_stub)
     addq $(WF_RESULT_SIZE + 8), %rsp
     .cfi_def_cfa_offset 8
     ret
-END(wf_resolve_stub)
+END(wf_resolve_thunk)
 
     .section .note.GNU-stack, "", @progbits

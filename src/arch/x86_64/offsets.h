@@ -38,7 +38,7 @@
 
 #define WF_RESOLVE_SIZE 8
 
-/* struct wf_try, at the bottom of the try stub's frame. */
+/* struct wf_try, at the bottom of the try thunk's frame. */
 #define WF_TRY_SIZE 48
 #define WF_TRY_FRAME 8
 #define WF_TRY_GO 16
