@@ -5,13 +5,10 @@
 
 #include <criterion/criterion.h>
 
-#include <stdatomic.h>
-
 #include <weft/weft.h>
 
 #include "expect.h"
-
-#define in_routine(...) weft_await(weft_async(__VA_ARGS__))
+#include "start.h"
 
 /* Every behaviour is looked at in main and in routines; with several workers where routines move. */
 #define TestBoth(name, body) \
@@ -23,15 +20,6 @@
     { \
         cr_assert_eq(in_routine(body), 1); \
     }
-
-/* How many variables with __attribute__((cleanup(count_cleanup))) have gone out of scope. */
-static atomic_uint cleanups;
-
-static inline void count_cleanup(unsigned *unused)
-{
-    (void)unused;
-    atomic_fetch_add(&cleanups, 1);
-}
 
 static inline void *word(uintptr_t value)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/cleanups.h"
 #include "../support/coros.h"
 
 /* ---- the end of a suspended one ---- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../support/child.h"
+#include "../support/cleanups.h"
 #include "../support/coros.h"
 
 static void panic_inner(void)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../support/cleanups.h"
 #include "../support/coros.h"
 
 struct point {
