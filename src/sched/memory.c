@@ -30,7 +30,7 @@ static struct {
     char *at, *end;             /* lock */
 } memory;
 
-static void *map(size_t bytes)
+void *wf_memory_pages(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -42,7 +42,7 @@ static void *map(size_t bytes)
 static struct head *take_large(size_t bytes)
 {
     bytes = (bytes + 4095) & ~(size_t)4095;
-    struct head *h = map(bytes);
+    struct head *h = wf_memory_pages(bytes);
     if (h != NULL)
         h->bytes = bytes;
     return h;
@@ -53,9 +53,9 @@ static bool add_chunk_locked(void)
 {
     static _Alignas(64) char first[SMALL_CHUNK_BYTES];
     size_t bytes = memory.end == NULL ? SMALL_CHUNK_BYTES : CHUNK_BYTES;
-    char *chunk = memory.end == NULL ? first : map(bytes);
+    char *chunk = memory.end == NULL ? first : wf_memory_pages(bytes);
     if (chunk == NULL)
-        chunk = map(bytes = SMALL_CHUNK_BYTES);
+        chunk = wf_memory_pages(bytes = SMALL_CHUNK_BYTES);
     if (chunk == NULL)
         return false;
     memory.at = chunk;

@@ -22,6 +22,10 @@ void wf_memory_give(void *p);
 /* A copy of the text in such memory. */
 char *wf_memory_text(const char *text);
 
+/* Zeroed pages of the system's that stay until munmap(), looked through by the leak checker; NULL when out of memory. Any
+ * thread; sets errno. */
+void *wf_memory_pages(size_t size);
+
 /* Around fork(): no other thread is in the midst of it. */
 void wf_memory_lock(void);
 void wf_memory_unlock(void);

@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/compiler.h"
 #include "base/spinlock.h"
+#include "sched/memory.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
@@ -46,20 +47,11 @@ static void note(void *p, size_t size)
     arena.chunks[arena.n_chunks++] = (struct wf_object_chunk){p, (char *)p + size};
 }
 
-static void *map(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    wf_lsan_root(p, size);
-    return p;
-}
-
 static char *map_huge_chunk(void)
 {
-    char *p = map(2 * (size_t)CHUNK);
+    char *p = wf_memory_pages(2 * (size_t)CHUNK);
     if (p == NULL)
-        return map(CHUNK);
+        return wf_memory_pages(CHUNK);
     char *aligned = (char *)(((uintptr_t)p + CHUNK - 1) & ~(uintptr_t)(CHUNK - 1));
     wf_lsan_unroot(p, 2 * (size_t)CHUNK);
     wf_lsan_root(aligned, CHUNK);
@@ -73,7 +65,7 @@ static char *map_huge_chunk(void)
 static bool add_chunk_locked(void)
 {
     bool first = arena.end == NULL;
-    char *chunk = first ? map(FIRST_CHUNK) : map_huge_chunk();
+    char *chunk = first ? wf_memory_pages(FIRST_CHUNK) : map_huge_chunk();
     if (chunk == NULL)
         return false;
     if (!first)
@@ -92,7 +84,7 @@ static void *object_alloc(size_t size)
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size >= FIRST_CHUNK / 8) {
         wf_spinlock_lock(&arena.lock);
-        p = map(size);
+        p = wf_memory_pages(size);
         if (p != NULL)
             note(p, size);
         wf_spinlock_unlock(&arena.lock);

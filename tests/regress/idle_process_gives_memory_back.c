@@ -3,7 +3,6 @@
  * without a call of the program's; and when that is done no thread of the runtime runs any more.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,39 +10,13 @@
 #include <weft/weft.h>
 
 #include "../support/expect.h"
+#include "../support/switches.h"
 #include "base/compiler.h"
 
 enum { MIB = 1 << 20, HELD = 256, LEFT_MIB = 64, WATCH_MS = 2000, MOST_SWITCHES = 2, DEADLINE_S = 45 };
 
 static void *held[HELD];
 static atomic_uint stay;
-
-static unsigned long switches_of(const char *tid)
-{
-    char path[300], line[128];
-    unsigned long sum = 0, n;
-    snprintf(path, sizeof(path), "/proc/self/task/%s/status", tid);
-    FILE *f = fopen(path, "re");
-    require(f != NULL);
-    while (fgets(line, sizeof(line), f) != NULL)
-        if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1 ||
-            sscanf(line, "nonvoluntary_ctxt_switches: %lu", &n) == 1)
-            sum += n;
-    fclose(f);
-    return sum;
-}
-
-static unsigned long switches_of_others(void)
-{
-    unsigned long sum = 0;
-    DIR *d = opendir("/proc/self/task");
-    require(d != NULL);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.' && atoi(e->d_name) != getpid())
-            sum += switches_of(e->d_name);
-    closedir(d);
-    return sum;
-}
 
 static size_t resident_mib(void)
 {
@@ -87,9 +60,9 @@ static void run(size_t size)
     end = clock_ns() + DEADLINE_S * INT64_C(1000000000);
     unsigned long before, switches;
     do { /* the rest of it, and the way to sleep */
-        before = switches_of_others();
+        before = switches_of_others(false);
         pause_thread_ms(WATCH_MS);
-        switches = switches_of_others() - before;
+        switches = switches_of_others(false) - before;
     } while (switches > MOST_SWITCHES && clock_ns() < end);
     printf("%lu context switches in %d ms\n", switches, WATCH_MS);
     require(switches <= MOST_SWITCHES);

@@ -4,7 +4,6 @@
  * Counted in context switches of all threads but the one that counts.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <weft/weft.h>
 
 #include "../support/expect.h"
+#include "../support/switches.h"
 #include "base/compiler.h"
 
 enum { WATCH_MS = 2000, MOST_SWITCHES = 2 };
@@ -33,35 +33,6 @@ static void drain(weft_chan(int) c)
             weft_yield();
 }
 
-static unsigned long switches_of(const char *tid)
-{
-    char path[300], line[128];
-    unsigned long sum = 0, n;
-    snprintf(path, sizeof(path), "/proc/self/task/%s/status", tid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return 0; /* it has just ended */
-    while (fgets(line, sizeof(line), f) != NULL)
-        if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1 ||
-            sscanf(line, "nonvoluntary_ctxt_switches: %lu", &n) == 1)
-            sum += n;
-    fclose(f);
-    return sum;
-}
-
-static unsigned long switches_of_others(void)
-{
-    unsigned long sum = 0;
-    DIR *d = opendir("/proc/self/task");
-    require(d != NULL);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.' && atoi(e->d_name) != getpid())
-            sum += switches_of(e->d_name);
-    closedir(d);
-    require(sum > 0);
-    return sum;
-}
-
 int main(void)
 {
     weft_chan(int) c = weft_chan_make(int, 16);
@@ -77,9 +48,12 @@ int main(void)
     unsigned long switches = ULONG_MAX;
     int64_t give_up_ns = clock_ns() + PATIENCE_SECONDS * INT64_C(1000000000);
     while (switches > MOST_SWITCHES && clock_ns() < give_up_ns) {
-        unsigned long before = switches_of_others();
+        unsigned long before = switches_of_others(true);
+        require(before > 0);
         pause_thread_ms(WATCH_MS);
-        switches = switches_of_others() - before;
+        unsigned long after = switches_of_others(true);
+        require(after > 0);
+        switches = after - before;
         printf("%lu context switches in %d ms\n", switches, WATCH_MS);
     }
     require(switches <= MOST_SWITCHES);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../support/child.h"
+#include "../support/garbage.h"
 #include "../support/watch.h"
 
 TestSuite(gc, .timeout = 60);
@@ -387,15 +388,6 @@ Test(gc, cleanups_wait_as_long_as_the_object_lives)
 }
 
 /* ---- pacing ---- */
-
-static WF_NOINLINE void allocate(size_t bytes, size_t each)
-{
-    for (size_t done = 0; done < bytes; done += each) {
-        char *p = weft_alloc(each);
-        cr_assert_not_null(p);
-        p[0] = p[each - 1] = 1;
-    }
-}
 
 Test(gc, garbage_is_collected_by_itself_and_the_heap_stays_small)
 {

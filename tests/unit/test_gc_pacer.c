@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../support/child.h"
+#include "../support/garbage.h"
 #include "../support/watch.h"
 #include "gc/close.h"
 #include "gc/pacer.h"
@@ -130,15 +131,6 @@ Test(gc_pacer, collections_that_take_more_than_half_of_the_time_are_held_back_un
 /* ---- in a program ---- */
 
 static void *held[64];
-
-static WF_NOINLINE void allocate(size_t bytes, size_t each)
-{
-    for (size_t done = 0; done < bytes; done += each) {
-        char *p = weft_alloc(each);
-        cr_assert_not_null(p);
-        p[0] = p[each - 1] = 1;
-    }
-}
 
 Test(gc_pacer, memory_that_must_be_searched_makes_collections_rarer)
 {

@@ -7,20 +7,13 @@
 #include <semaphore.h>
 #include <unistd.h>
 
+#include "../support/live.h"
 #include "../support/watch.h"
 
 TestSuite(gc_roots, .timeout = 60);
 
 static _Atomic unsigned n_ready, n_good;
 static _Atomic uint32_t released; /* what loops without a call look at */
-
-static void all_live(const char *where)
-{
-    for (int i = 0; i < 3; i++) {
-        unsigned alive = alive_after_gc();
-        cr_assert_eq(alive, watched.n, "%s: %u of %u are alive", where, alive, watched.n);
-    }
-}
 
 /* A few are kept by stray copies. */
 static void most_die(const char *where)
@@ -36,6 +29,19 @@ static void check_node(struct node *n, uint64_t tag)
 
 /* ---- routines ---- */
 
+/* MANY routines hold a node each until they are released. */
+static void in_parked_routines(void (*hold)(weft_chan(int) release, uint64_t tag), const char *where, const char *after)
+{
+    weft_chan(int) release = weft_chan_make(int, 0);
+    for (uint64_t i = 0; i < MANY; i++)
+        weft_go(hold, release, i);
+    eventually(n_ready == MANY);
+    all_live(where);
+    weft_chan_close(release);
+    eventually(n_good == MANY);
+    most_die(after);
+}
+
 static void hold_on_the_stack(weft_chan(int) release, uint64_t tag)
 {
     struct node *volatile n = make_node(tag);
@@ -47,14 +53,7 @@ static void hold_on_the_stack(weft_chan(int) release, uint64_t tag)
 
 Test(gc_roots, the_stack_of_a_parked_routine)
 {
-    weft_chan(int) release = weft_chan_make(int, 0);
-    for (uint64_t i = 0; i < MANY; i++)
-        weft_go(hold_on_the_stack, release, i);
-    eventually(n_ready == MANY);
-    all_live("parked");
-    weft_chan_close(release);
-    eventually(n_good == MANY);
-    most_die("ended");
+    in_parked_routines(hold_on_the_stack, "parked", "ended");
 }
 
 static void hog(void)
@@ -130,14 +129,7 @@ static void guard_and_forget(weft_chan(int) release, uint64_t tag)
 
 Test(gc_roots, guards_of_blocks_that_have_not_been_left)
 {
-    weft_chan(int) release = weft_chan_make(int, 0);
-    for (uint64_t i = 0; i < MANY; i++)
-        weft_go(guard_and_forget, release, i);
-    eventually(n_ready == MANY);
-    all_live("weft_root");
-    weft_chan_close(release);
-    eventually(n_good == MANY);
-    most_die("left");
+    in_parked_routines(guard_and_forget, "weft_root", "left");
 }
 
 #if defined(__x86_64__)
@@ -375,14 +367,7 @@ static void set_local(weft_chan(int) release, uint64_t tag)
 
 Test(gc_roots, routine_local_values)
 {
-    weft_chan(int) release = weft_chan_make(int, 0);
-    for (uint64_t i = 0; i < MANY; i++)
-        weft_go(set_local, release, i);
-    eventually(n_ready == MANY);
-    all_live("locals");
-    weft_chan_close(release);
-    eventually(n_good == MANY);
-    most_die("ended");
+    in_parked_routines(set_local, "locals", "ended");
 }
 
 /* ---- threads ---- */

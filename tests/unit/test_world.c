@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../support/child.h"
+#include "../support/live.h"
 #include "../support/watch.h"
 #include "sched/memory.h"
 #include "sched/threads.h"
@@ -28,14 +29,6 @@ static void wait_for_release(void)
 {
     while (!atomic_load_explicit(&released, memory_order_relaxed))
         ;
-}
-
-static void all_live(const char *where)
-{
-    for (int i = 0; i < 3; i++) {
-        unsigned alive = alive_after_gc();
-        cr_assert_eq(alive, watched.n, "%s: %u of %u are alive", where, alive, watched.n);
-    }
 }
 
 static int status_of(pid_t child)
@@ -698,6 +691,12 @@ static place_fn place_of(void *library, const char *name)
 enum { COPIES = 24 };
 static void *libraries[COPIES];
 
+static void open_copies(void)
+{
+    for (unsigned i = 0; i < COPIES; i++)
+        libraries[i] = open_copy(i);
+}
+
 static WF_NOINLINE void put_nodes(bool local)
 {
     for (unsigned i = 0; i < COPIES; i++)
@@ -723,8 +722,7 @@ Test(world, more_libraries_with_thread_local_variables_than_there_is_room_for)
     pthread_t thread;
     if (getenv("WEFT_TLS_MODULE") == NULL)
         cr_skip_test("run by meson test");
-    for (unsigned i = 0; i < COPIES; i++)
-        libraries[i] = open_copy(i);
+    open_copies();
     cr_assert_eq(pthread_create(&thread, NULL, hold_in_many_modules, NULL), 0);
     eventually(n_ready == 1);
     all_live("thread-local");
@@ -753,8 +751,7 @@ Test(world, libraries_are_unloaded_that_had_thread_local_variables)
     pthread_t thread;
     if (getenv("WEFT_TLS_MODULE") == NULL)
         cr_skip_test("run by meson test");
-    for (unsigned i = 0; i < COPIES; i++)
-        libraries[i] = open_copy(i);
+    open_copies();
     cr_assert_eq(pthread_create(&thread, NULL, close_under_it, NULL), 0);
     pthread_join(thread, NULL);
     cr_assert_eq(n_good, 1);
@@ -767,8 +764,7 @@ Test(world, static_data_of_libraries_that_come_and_go)
     weft_go(collect_until_released);
     for (int round = 0; round < 5; round++) {
         watched.n = 0;
-        for (unsigned i = 0; i < COPIES; i++)
-            libraries[i] = open_copy(i);
+        open_copies();
         put_nodes(false);
         all_live("static data");
         for (unsigned i = 0; i < COPIES; i++) {
