@@ -170,7 +170,7 @@ struct cycle {
     size_t root_bytes, stack_bytes; /* searched; memory behind stacks of routines */
     size_t before_bytes;            /* in use when the world stood still */
     uint64_t given_up;              /* stops of others and ours before */
-    struct wf_gc_last last;
+    struct wf_last_to_stop last;
     int64_t start, stopped, rooted, marked, closed;
 };
 
@@ -277,8 +277,7 @@ static WF_NOINLINE void collect_stopped(struct cycle *c)
 {
     c->stopped = wf_now_ns();
     unsigned n_markers = most_markers();
-    if (config.trace)
-        wf_gc_trace_last(&c->last);
+    c->last = wf_world_stats.last;
     flush_caches();
     c->before_bytes = bytes_in_use();
     if (WF_UNLIKELY(c->look != NULL))

@@ -241,7 +241,7 @@ static unsigned press_list(struct wf_spinlock *lock, struct wf_thread **first, s
             continue;
         running++;
         world.last = t;
-        wf_world_stats.last_tid = wf_load_relaxed(&t->tid);
+        wf_world_stats.last.tid = wf_load_relaxed(&t->tid);
         if (signal_thread(t, now))
             continue;
         *at = t->next_all;
@@ -417,29 +417,42 @@ static void note_stop(struct wf_thread *self, int64_t took_ns)
     stats->times[i]++;
     stats->stops++;
     stats->last_stop_ns = took_ns;
-    stats->last_routine = 0;
-    stats->last_name[0] = 0;
+    stats->last.routine_id = 0;
+    stats->last.routine_name[0] = '\0';
     const struct wf_routine *r = NULL;
     for (struct wf_thread *t = wf_threads.all; t != NULL && r == NULL; t = t->next_all)
         r = t == world.last && t != self ? t->current : NULL;
     if (r == NULL || r == world.last->scheduler)
         return;
-    stats->last_routine = wf_load_relaxed(&r->id);
+    stats->last.routine_id = wf_load_relaxed(&r->id);
     if (r->extra != NULL)
-        memcpy(stats->last_name, r->extra->name, sizeof(stats->last_name));
+        memcpy(stats->last.routine_name, r->extra->name, sizeof(stats->last.routine_name));
 }
 
-const char *wf_world_last_to_stop(char *text, size_t size)
+static void read_thread_name(int tid, char *name, size_t size)
 {
-    const struct wf_world_stats *stats = &wf_world_stats;
-    const char *name = stats->last_name;
-    if (stats->last_tid == 0)
-        snprintf(text, size, "nobody");
-    else if (stats->last_routine == 0)
-        snprintf(text, size, "thread %d", stats->last_tid);
-    else
-        snprintf(text, size, "thread %d, routine %llu%s%.31s%s", stats->last_tid, (unsigned long long)stats->last_routine,
-                 name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "");
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, name, size - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    name[n > 0 ? n : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
+
+const char *wf_last_to_stop_text(const struct wf_last_to_stop *last, char *text, size_t size)
+{
+    char name[32];
+    int n = 0;
+    if (last->tid == 0) {
+        snprintf(text, size, "none");
+        return text;
+    }
+    read_thread_name(last->tid, name, sizeof(name));
+    if (last->routine_id != 0)
+        n = snprintf(text, size, "routine %llu \"%.31s\" on ", (unsigned long long)last->routine_id, last->routine_name);
+    snprintf(text + n, size - (size_t)n, "thread %d \"%s\"", last->tid, name);
     return text;
 }
 
@@ -462,7 +475,7 @@ WF_NOINLINE bool wf_world_stop(struct wf_thread *self, unsigned attempt)
         world.say_after_ns = wf_world_tuning.silence_ns;
     }
     world.last = NULL;
-    wf_world_stats.last_tid = 0;
+    wf_world_stats.last.tid = 0;
     wf_add_seq_cst(&world.number, 1); /* before STOP: [W3] */
     wf_perturb(); /* those that still obey the last stop */
     ask(self, start + POLITE_NS);

@@ -91,22 +91,26 @@ int wf_world_init(void);
 
 enum { WF_STOP_TIMES = 24 };
 
+struct wf_last_to_stop {
+    int tid;               /* the thread; 0: all stood still already */
+    uint64_t routine_id;   /* 0: it ran none */
+    char routine_name[32];
+};
+
 struct wf_world_stats {
     uint64_t stops, signals, resent;
     uint64_t given_up;    /* stops that took too long: a thread that had stopped held what another needed in order to stop */
     _Atomic uint32_t named; /* how often a thread was named on stderr; read at any time */
     uint64_t vanished;    /* plain threads that had ended unnoticed */
     int64_t last_stop_ns; /* from the request until all had stopped */
-    int last_tid;         /* who was last */
-    uint64_t last_routine; /* ... the number of the routine there; 0: a plain thread's own */
-    char last_name[32];    /* ... its name, if it has one */
+    struct wf_last_to_stop last;
     uint64_t times[WF_STOP_TIMES]; /* how many stops took less than 1 us << index, and more than the one before; the last: more */
 };
 extern struct wf_world_stats wf_world_stats; /* written by who has claimed the world */
 
-/* "thread 4711, routine 12 (name)": who was last to stop. At most `size` bytes with the zero; gives `text`. The caller has
- * claimed the world. */
-const char *wf_world_last_to_stop(char *text, size_t size);
+/* Writes "routine 12 "reader" on thread 4711 "server"", "thread 4711 "server"" or "none", at most `size` bytes with the zero;
+ * gives `text`. Reads /proc: not while the world stands still. */
+const char *wf_last_to_stop_text(const struct wf_last_to_stop *last, char *text, size_t size);
 
 /* For tests; set before anything is stopped. */
 struct wf_world_tuning {

@@ -354,3 +354,38 @@ Test(chan_collect, waits_end_from_outside_during_collections)
         weft_gc();
     weft_chan_close(keep);
 }
+
+/* ---- at the memory limit ---- */
+
+struct large {
+    char bytes[8192];
+};
+
+/* Dropped full: the channel is small, so what meets the limit is what its values go to. */
+static WF_NOINLINE void fill_and_forget(unsigned i)
+{
+    static const struct large value = {"value"};
+    weft_chan(struct large) c = weft_chan_make(struct large, WEFT_UNBOUNDED);
+    int error = 1;
+    require(c != NULL);
+    if (i % 3 == 0)
+        error = weft_chan_send(c, value);
+    else if (i % 3 == 1)
+        require(weft_select(weft_on_send(c, value, &error), weft_on_recv((weft_chan(int))NULL, NULL)) == 0);
+    else
+        error = weft_chan_try_send(c, value);
+    require(error == 0);
+}
+
+Test(chan_collect, unbounded_channels_grow_into_what_was_dropped)
+{
+    enum { LIMIT = 16 << 20 };
+    setenv("WEFT_MEMLIMIT", "16MiB", 1);
+    setenv("WEFT_GC", "off", 1); /* but for the limit */
+    for (unsigned i = 0; i < 10 * LIMIT / sizeof(struct large); i++)
+        fill_and_forget(i);
+    weft_gc_info info;
+    weft_gc_stats(&info);
+    cr_assert_geq(info.cycles, 5);
+    cr_assert_leq(info.heap_bytes, LIMIT);
+}

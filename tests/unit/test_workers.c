@@ -304,7 +304,7 @@ Test(workers, what_a_niced_thread_cannot_start_is_started_by_others, .timeout = 
     start(compute); /* keeps the pilot up */
     eventually(atomic_load(&begun) == 1);
     batch = weft_workers_create(1, &(weft_workers_attr){.nice = 11});
-    for (int i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; i < ROUNDS; i++) {
         weft_workers *fresh = weft_workers_create(1, NULL);
         cr_assert_not_null(fresh);
         start_on(batch, start_end_one, fresh);

@@ -261,7 +261,7 @@ static void collect_beside_a_deaf_thread(void)
     require(pthread_create(&thread, NULL, block_and_loop, NULL) == 0);
     eventually(n_ready == 1);
     weft_gc();
-    require(n_good == 1 || wf_world_stats.last_tid != 0);
+    require(n_good == 1 || wf_world_stats.last.tid != 0);
     pthread_join(thread, NULL);
 }
 
@@ -356,7 +356,7 @@ static void slow_one(void)
 
 Test(world, who_was_last_to_stop_is_known)
 {
-    char text[96];
+    char text[160];
     struct node *volatile n = make_node(1);
     weft_go(slow_one);
     eventually(n_ready == 1);
@@ -366,7 +366,7 @@ Test(world, who_was_last_to_stop_is_known)
     for (int i = 0; i < WF_STOP_TIMES; i++)
         counted += wf_world_stats.times[i];
     cr_assert_eq(counted, wf_world_stats.stops);
-    while (strstr(wf_world_last_to_stop(text, sizeof(text)), "(slow)") == NULL)
+    while (strstr(wf_last_to_stop_text(&wf_world_stats.last, text, sizeof(text)), "\"slow\" on thread ") == NULL)
         weft_gc(); /* it may have stood still since the last time */
     cr_assert(is_node(n, 1));
     released = 1;
