@@ -3,7 +3,8 @@
  *
  * `ready` is the difference that a deadline around each send to and receive from a buffered channel makes, neither of which
  * waits; `waiting` the difference that one makes around the send and receive of a round trip between two routines, of which
- * one waits, with a deadline of a second and of a minute (which needs no look at the clock); `expire` a deadline of 1 ms that passes, among 10 000 children that each wait in their own.
+ * one waits, with a deadline of a second and of a minute (which needs no look at the clock); `expire` a deadline of 1 ms
+ * that passes, among 10 000 children that each wait in their own.
  * Not measured: many waits under one deadline, which cost what the first one does and then next to nothing.
  */
 #include "bench.h"

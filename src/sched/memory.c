@@ -16,7 +16,8 @@
 #include "base/compiler.h"
 #include "sched/thread.h"
 
-enum { LEAST_SHIFT = 6, LARGE_SHIFT = 14, CHUNK_BYTES = 256 << 10, SMALL_CHUNK_BYTES = 32 << 10, N_SIZES = LARGE_SHIFT - LEAST_SHIFT + 1 };
+enum { LEAST_SHIFT = 6, LARGE_SHIFT = 14, N_SIZES = LARGE_SHIFT - LEAST_SHIFT + 1 };
+enum { CHUNK_BYTES = 256 << 10, SMALL_CHUNK_BYTES = 32 << 10 };
 
 /* Stands before every piece, and keeps its alignment. */
 struct head {

@@ -40,7 +40,8 @@ static void ready_pinned(struct wf_routine *r)
     wf_spinlock_lock(&home->pinned_lock);
     wf_pinned_append_locked(home, r);
     wf_fence_seq_cst();
-    struct wf_worker *worker = wf_thread_worker_hint(home); /* a hint: when it is wrong, some worker finds the home among the spares */
+    /* A hint: when it is wrong, some worker finds the home among the spares. */
+    struct wf_worker *worker = wf_thread_worker_hint(home);
     wf_spinlock_unlock(&home->pinned_lock); /* from here on r may run and end, and its pool's threads with it */
     if (worker == NULL || !wf_worker_wake(worker))
         wf_idle_wake_inject(pool);

@@ -22,7 +22,8 @@
 
 #include "sched/thread.h"
 
-/* Becomes the one that may stop the world; false: somebody else is. No wait. The caller is inside the runtime, as in all that follows. */
+/* Becomes the one that may stop the world; false: somebody else is. No wait. The caller is inside the runtime, as in all that
+ * follows. */
 bool wf_world_try_claim(void);
 /* Waits until nobody may stop it, outside the runtime: the caller may be on another thread afterwards. */
 struct wf_thread *wf_world_wait_unclaimed(struct wf_thread *thread);
