@@ -52,6 +52,7 @@
 #include "sched/hooks.h"
 #include "sched/object.h"
 #include "sched/park.h"
+#include "sched/ranges.h"
 #include "sched/threads.h"
 #include "sched/world.h"
 #include "scope/future.h"

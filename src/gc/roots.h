@@ -12,7 +12,7 @@
 #ifndef WEFT_GC_ROOTS_H
 #define WEFT_GC_ROOTS_H
 
-#include "sched/world.h"
+#include "sched/ranges.h"
 
 /* The world is stopped, and the calling thread is inside of a dl_iterate_phdr(), so that no object comes or goes. */
 void wf_roots_each(wf_range_fn *fn, void *arg);

@@ -25,6 +25,7 @@
 #include "sched/memory.h"
 #include "sched/park.h"
 #include "sched/pilot.h"
+#include "sched/ranges.h"
 #include "sched/sanitizer.h"
 #include "sched/world.h"
 #include "stack/overflow.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* world.h - stops every thread that uses weft, shows where each stands, and lets them go on.
+/* world.h - stops every thread that uses weft, and lets them go on; ranges.h shows where they stand.
  *
  * A thread counts as stopped when it can touch neither collected memory nor the runtime until it is let go:
  *   inside the runtime   never; it is waited for. What the runtime does between wf_enter() and wf_leave() is short;
@@ -44,17 +44,6 @@ void wf_world_call_helpers(unsigned n);
  * mean nothing. */
 int wf_world_doze(struct wf_thread *thread, int64_t deadline_ns);
 
-/* While the world is stopped: calls fn for what may hold pointers of the user's: registers, thread-local variables and, of
- * plain threads, the stack; the stacks and captured arguments of all routines. Ranges of words. Other stacks that routines
- * are on top of (coroutines) are not among them. */
-typedef void wf_range_fn(void *arg, const void *low, const void *high);
-void wf_world_each_range(wf_range_fn *fn, void *arg);
-/* Routines by index, [from, to) of those below wf_world_routines(): a share for each of several threads. */
-uint32_t wf_world_routines(void);
-void wf_world_each_routine_range(uint32_t from, uint32_t to, wf_range_fn *fn, void *arg);
-/* The same of one routine: with its local values, and what it waits on. */
-void wf_world_each_range_of(struct wf_routine *r, wf_range_fn *fn, void *arg);
-
 /* What stopped threads do instead of sleeping; NULL: nothing. Set while the world is stopped, or before. Called with a
  * small stack, perhaps in a signal handler. */
 extern void (*_Atomic wf_world_help)(void);
@@ -66,6 +55,8 @@ void wf_world_release(void);
 /* Around a dl_iterate_phdr() of weft's own, begun inside the runtime, and waited for in a doze: no fork() is to happen while the
  * loader's lock is held, the child would find it so for ever. */
 void wf_world_loader_begin(void);
+/* The same for a thread that is not in its list yet. */
+void wf_world_loader_begin_unknown(void);
 void wf_world_loader_end(void);
 
 /* Around a fork() while the runtime does not run, though threads may use collected memory. The caller is outside.
@@ -79,10 +70,6 @@ void wf_world_after_fork_in_child(void);
 void wf_world_attend(struct wf_thread *thread);
 /* A thread is entered into its list, whose lock is held. */
 void wf_world_register(struct wf_thread *thread);
-
-/* Notes where the calling thread's stack and thread-local variables are. Before it is entered into its list, or inside
- * thread_main before anything of the user's runs. */
-void wf_world_note_thread(struct wf_thread *thread);
 
 /* The one signal that weft uses: debuggers pass it on, libc does not use it, and one too many does no harm. */
 #define WF_STOP_SIGNAL SIGURG
