@@ -201,7 +201,7 @@ routine_test(race_gives_the_first_and_ends_the_others)
 {
     int out = 0;
     int_future fs[4] = {weft_async(sleep_ms, 3600000), resolved_after(7, 5), weft_async(stop_slowly, 200),
-                        resolved_after(8, 3000)};
+                        resolved_after(8, 3600000)};
     require(weft_race(fs, 4, &out) == 1);
     require(out == 7);
     require(atomic_load(&n_ended) == 2);
@@ -240,11 +240,21 @@ routine_test(any_gives_the_first_value_and_passes_over_errors)
     require(weft_try_await(fs[0], NULL) == -ECANCELED);
 }
 
+static void reject_behind(int_promise p, int error, int_future *others, int n)
+{
+    for (int i = 0; i < n; i++)
+        require(weft_try_await(others[i], NULL) != 0);
+    require(weft_sleep(5 * WEFT_MS) == 0); /* weft_any is there */
+    weft_reject(p, error);
+}
+
 routine_test(any_of_failures_gives_the_error_of_the_last_in_time)
 {
     int out = 77;
-    int_future fs[4] = {rejected_after(-EPERM, 1), rejected_after(-ENOENT, 40), rejected(-EIO),
-                        weft_async(panic_at_once, "not the last")};
+    int_promise last = weft_promise_make(int);
+    int_future others[3] = {rejected_after(-EPERM, 1), rejected(-EIO), weft_async(panic_at_once, "not the last")};
+    int_future fs[4] = {others[0], weft_promise_future(last), others[1], others[2]};
+    start(reject_behind, last, -ENOENT, others, 3);
     require(weft_any(fs, 4, &out) == -ENOENT);
     require(out == 77);
     int_future gs[2] = {rejected(-EPERM), rejected(-EIO)};
