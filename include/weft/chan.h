@@ -83,7 +83,8 @@ WEFT_API size_t weft__chan_cap(struct weft__chan *c);
  * to T as by an assignment; a brace literal will do. */
 #define weft_chan_send(c, ...) WEFT__CHAN_SEND(weft__chan_send, WEFT__CAT(weft__ch_, __COUNTER__), c, __VA_ARGS__)
 
-/* int weft_chan_try_send(c, T value): the same without waiting: -EAGAIN where it would have to. */
+/* int weft_chan_try_send(c, T value): the same without waiting: -EAGAIN where it would have to. An unbounded channel may need
+ * memory, which may need a collection, like weft_alloc(). */
 #define weft_chan_try_send(c, ...) \
     WEFT__CHAN_SEND(weft__chan_try_send, WEFT__CAT(weft__ch_, __COUNTER__), c, __VA_ARGS__)
 #define WEFT__CHAN_SEND(call, x, c, ...) \

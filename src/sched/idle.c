@@ -218,8 +218,8 @@ void wf_idle_wake_inject(struct wf_pool *pool)
 void wf_idle_start_again(struct wf_pool *pool)
 {
     wf_store_seq_cst(&pool->start_wanted, 0);
-    wf_fence_seq_cst(); /* [I4] before the look */
-    if (more_visible(pool))
+    wf_heavy_fence(); /* [I4] before the look; for producers that do not fence either, as in [I2] */
+    if (more_visible(pool) || wf_thread_is_wanting(pool)) /* a spare thread's pinned ones rely on searchers, too */
         wf_idle_wake_inject(pool);
 }
 

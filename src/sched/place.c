@@ -63,13 +63,6 @@ static void add_arrival(struct wf_worker *worker, struct wf_routine *r)
     wf_spinlock_unlock(&worker->arrivals_lock);
 }
 
-/* Whoever comes first takes it: the scheduler loops pop those of high priority one by one. */
-static void leave_to_all(struct wf_pool *pool, struct wf_routine *r)
-{
-    wf_inject_push(&pool->inject, r, WF_PRIORITY_HIGH);
-    wf_idle_wake_inject(pool);
-}
-
 struct wf_routine *wf_arrivals_pop(struct wf_worker *worker)
 {
     if (wf_load_relaxed(&worker->n_arrivals) == 0)
@@ -91,20 +84,23 @@ void wf_place_pinned(struct wf_routine *r)
     if (worker != NULL && wf_load_relaxed(&worker->state) == WF_WORKER_UNUSED && !wf_worker_start(worker))
         worker = least_loaded(pool, true); /* no thread to be had */
     if (worker == NULL) {
-        leave_to_all(pool, r);
+        wf_inject_push(&pool->inject, r, WF_PRIORITY_HIGH);
+        wf_idle_wake_inject(pool);
         return;
     }
     add_arrival(worker, r);
     wf_fence_seq_cst(); /* [A1], and [I1]: the last look of [I2] includes the arrivals */
-    if (!wf_worker_has_thread(worker))
-        wf_arrivals_leave(worker);
-    else
+    if (wf_worker_has_thread(worker)) {
         wf_worker_wake(worker);
+    } else {
+        wf_arrivals_leave(worker);
+        wf_idle_wake_inject(pool);
+    }
 }
 
+/* Whoever comes first takes them: the scheduler loops pop those of high priority one by one. */
 void wf_arrivals_leave(struct wf_worker *worker)
 {
-    struct wf_pool *pool = worker->pool;
     for (struct wf_routine *r; (r = wf_arrivals_pop(worker)) != NULL;)
-        leave_to_all(pool, r);
+        wf_inject_push(&worker->pool->inject, r, WF_PRIORITY_HIGH);
 }

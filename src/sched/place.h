@@ -13,7 +13,7 @@ void wf_place_pinned(struct wf_routine *r);
 struct wf_routine *wf_arrivals_pop(struct wf_worker *worker);
 
 /* [A2] No thread drives the worker any more, or yet: its arrivals go to whoever of the pool takes them first. After the state
- * was set and a full fence. */
+ * was set and a full fence; the caller has somebody woken afterwards. */
 void wf_arrivals_leave(struct wf_worker *worker);
 
 #endif
