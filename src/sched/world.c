@@ -98,7 +98,6 @@ WF_NOINLINE void wf_world_attend(struct wf_thread *thread)
     __builtin_unwind_init(); /* callee-saved registers into this frame */
     if (wf_load_relaxed(&thread->dozing) == 0) /* else current->sp is what it showed when it went to sleep */
         thread->stop_sp = wf_stack_pointer();
-    thread->stop_context = NULL;
     wait_for_resume(thread);
     wf_compiler_barrier(); /* not a tail call, which would first take the registers out of this frame again */
 }
