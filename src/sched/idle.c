@@ -317,21 +317,18 @@ static void renew_budget(struct wf_worker *worker, int64_t now)
     worker->budget = worker->budget_full;
 }
 
-/* The oldest of the injection queue, or of the oldest batch if it has waited for long. */
-static struct wf_routine *pop_injected_oldest(struct wf_worker *worker)
+/* Of the oldest batch of the injection queue, if it has waited for long. */
+static struct wf_routine *pop_old_batch(struct wf_worker *worker)
 {
-    struct wf_inject *inject = &worker->pool->inject;
-    struct wf_routine *r = wf_inject_pop(inject, WF_PRIORITY_NORMAL);
     struct wf_fresh_list batch;
-    if (r == NULL && wf_inject_pop_oldest_batch(inject, &batch, worker->looked_ns - BATCH_AGE_NS)) {
-        wf_fresh_flush_old(worker);
-        r = wf_fresh_refill(worker, &batch);
-    }
-    return r;
+    if (!wf_inject_pop_oldest_batch(&worker->pool->inject, &batch, worker->looked_ns - BATCH_AGE_NS))
+        return NULL;
+    wf_fresh_flush_old(worker);
+    return wf_fresh_refill(worker, &batch);
 }
 
 /* Every look begins at another source, so that none waits behind one that never runs dry. */
-enum source { SOURCE_PINNED, SOURCE_INJECTED, SOURCE_FRESH, SOURCE_RING, SOURCE_QUEUE, N_SOURCES };
+enum source { SOURCE_PINNED, SOURCE_INJECTED, SOURCE_BATCHES, SOURCE_FRESH, SOURCE_RING, SOURCE_QUEUE, N_SOURCES };
 
 static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker *worker, enum source source)
 {
@@ -339,7 +336,9 @@ static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker 
     case SOURCE_PINNED:
         return pop_pinned(thread);
     case SOURCE_INJECTED:
-        return pop_injected_oldest(worker);
+        return wf_inject_pop(&worker->pool->inject, WF_PRIORITY_NORMAL);
+    case SOURCE_BATCHES:
+        return pop_old_batch(worker);
     case SOURCE_FRESH:
         return wf_fresh_take(worker);
     case SOURCE_RING:

@@ -88,8 +88,8 @@ static void settle_shared(void)
     for (int i = 0; i < N_TIMERS; i++) {
         struct shared_timer *s = &shared[i];
         s->taken += weft_timer_stop(s->timer);
-        while (s->runs + s->taken != s->arms) {
-            REQUIRE(s->runs + s->taken < s->arms);
+        for (int done; (done = s->runs + s->taken) != s->arms;) {
+            REQUIRE(done < s->arms);
             weft_sleep(100 * WEFT_US);
         }
     }

@@ -585,6 +585,22 @@ Test(fairness, what_plain_threads_start_runs_while_the_worker_is_busy, .timeout 
     finish(104);
 }
 
+/* The worker has always somebody of its own; and in a build that perturbs, where who is woken comes by the injection queue, that
+ * never runs dry. */
+Test(fairness, what_plain_threads_start_runs_while_many_are_woken, .timeout = 60)
+{
+    enum { N_PAIRS = 15, N_STARTED = 20 };
+    start_runtime(1);
+    for (unsigned i = 0; i < N_PAIRS; i++)
+        start_pair(i);
+    start(take_turns_yielding, N_PAIRS);
+    for (unsigned i = 1; i <= N_STARTED; i++) {
+        start(end);
+        await_ends(i);
+    }
+    finish(N_STARTED + 2 * N_PAIRS + 1);
+}
+
 Test(fairness, low_priority_gets_its_turn, .timeout = 60)
 {
     start_runtime(1);
