@@ -272,15 +272,20 @@ static struct wf_routine *pop_pinned(struct wf_thread *thread)
     return r;
 }
 
+static struct wf_routine *pop_next(struct wf_worker *worker)
+{
+    struct wf_routine *r = wf_load_relaxed(&worker->next);
+    if (r != NULL)
+        wf_store_relaxed(&worker->next, NULL);
+    return r;
+}
+
 /* The next of this worker's own queues. */
 static struct wf_routine *pop_local(struct wf_worker *worker)
 {
-    struct wf_routine *r = wf_load_relaxed(&worker->next);
-    if (r != NULL) {
-        wf_store_relaxed(&worker->next, NULL);
-        return r;
-    }
-    r = wf_queue_take(worker);
+    struct wf_routine *r = pop_next(worker);
+    if (r == NULL)
+        r = wf_queue_take(worker);
     if (r == NULL)
         r = wf_fresh_take(worker);
     return r != NULL ? r : wf_ring_take(worker, NULL);
@@ -328,7 +333,16 @@ static struct wf_routine *pop_old_batch(struct wf_worker *worker)
 }
 
 /* Every look begins at another source, so that none waits behind one that never runs dry. */
-enum source { SOURCE_PINNED, SOURCE_INJECTED, SOURCE_BATCHES, SOURCE_FRESH, SOURCE_RING, SOURCE_QUEUE, N_SOURCES };
+enum source {
+    SOURCE_PINNED,
+    SOURCE_INJECTED,
+    SOURCE_BATCHES,
+    SOURCE_FRESH,
+    SOURCE_RING,
+    SOURCE_QUEUE,
+    SOURCE_NEXT, /* else who looks around at every schedule would never come to it */
+    N_SOURCES
+};
 
 static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker *worker, enum source source)
 {
@@ -343,8 +357,10 @@ static struct wf_routine *pop_source(struct wf_thread *thread, struct wf_worker 
         return wf_fresh_take(worker);
     case SOURCE_RING:
         return wf_ring_take(worker, NULL);
-    default:
+    case SOURCE_QUEUE:
         return wf_queue_take(worker);
+    default:
+        return pop_next(worker);
     }
 }
 
@@ -372,8 +388,6 @@ static struct wf_routine *look_around(struct wf_thread *thread, struct wf_worker
         r = wf_inject_pop(&pool->inject, WF_PRIORITY_LOW);
     for (uint32_t i = 0; r == NULL && i < N_SOURCES; i++)
         r = pop_source(thread, worker, (enum source)((turn + i) % N_SOURCES));
-    if (r == NULL && (r = wf_load_relaxed(&worker->next)) != NULL)
-        wf_store_relaxed(&worker->next, NULL);
     if (wf_load_relaxed(&thread->n_pinned) + wf_load_relaxed(&worker->n_arrivals) > 0 && worker->budget > 2)
         worker->budget = 2; /* they are met only here */
     return r;
