@@ -601,6 +601,29 @@ Test(fairness, what_plain_threads_start_runs_while_many_are_woken, .timeout = 60
     finish(N_STARTED + 2 * N_PAIRS + 1);
 }
 
+static void yield_when_knocked(weft_chan(int) c, unsigned i)
+{
+    require(weft_chan_recv(c, NULL) == 0);
+    take_turns_yielding(i);
+}
+
+/* A plain thread's wake-ups bring them into the injection queue, where those that yield stay once it is not empty. */
+Test(fairness, who_was_just_woken_runs_though_the_worker_looks_around_at_every_switch, .timeout = 60)
+{
+    setenv("WEFT_DEBUG", "gcswitch=1000000", 1); /* the look, without the collection */
+    start_runtime(1);
+    weft_chan(int) c = weft_chan_make(int, 0);
+    for (unsigned i = 0; i < 3; i++)
+        start(yield_when_knocked, c, i);
+    start_pair(3);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(weft_chan_send(c, 0), 0);
+    for (unsigned round = 0; round < 20; round++)
+        for (unsigned i = 0; i < 4; i++)
+            cr_assert(moves(i));
+    finish(5);
+}
+
 Test(fairness, low_priority_gets_its_turn, .timeout = 60)
 {
     start_runtime(1);
